@@ -1,0 +1,2 @@
+//! BudgetTracker: money, price card and a ledger in Redis.
+#![forbid(unsafe_code)]

@@ -1,0 +1,2 @@
+//! The public face of Airlock: inputs, outputs, failure types and names.
+#![forbid(unsafe_code)]

@@ -1,0 +1,2 @@
+//! A client for E2B sandboxes: control plane and envd.
+#![forbid(unsafe_code)]

@@ -1,0 +1,2 @@
+//! Each use case once: execute, batch, budgets, decisions; knows no Temporal and no HTTP.
+#![forbid(unsafe_code)]

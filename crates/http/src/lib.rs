@@ -1,0 +1,2 @@
+//! The HTTP door: safety endpoints, approvals, audit, health, metrics.
+#![forbid(unsafe_code)]

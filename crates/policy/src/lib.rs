@@ -1,0 +1,2 @@
+//! PolicyGate: shell analysis, effects, rules, decision; pure.
+#![forbid(unsafe_code)]

@@ -1,0 +1,2 @@
+//! An E2B-compatible sandbox host for one Linux machine.
+#![forbid(unsafe_code)]

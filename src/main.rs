@@ -1,0 +1,3 @@
+//! The `airlock` command.
+#![forbid(unsafe_code)]
+fn main() {}

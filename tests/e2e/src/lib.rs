@@ -1,0 +1,2 @@
+//! End-to-end tests on a real Temporal server, Redis and sandbox host.
+#![forbid(unsafe_code)]

@@ -1,0 +1,2 @@
+//! Workflows hosted by Airlock: deterministic, no I/O.
+#![forbid(unsafe_code)]
