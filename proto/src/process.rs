@@ -195,6 +195,7 @@ pub struct SendInputRequest {
 pub struct SendInputResponse {}
 /// Bytes for a process.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+#[prost(skip_debug)]
 pub struct ProcessInput {
     /// Where the bytes go.
     #[prost(oneof = "process_input::Input", tags = "1, 2")]
@@ -204,6 +205,7 @@ pub struct ProcessInput {
 pub mod process_input {
     /// Where the bytes go.
     #[derive(Clone, PartialEq, Eq, Hash, ::prost::Oneof)]
+    #[prost(skip_debug)]
     pub enum Input {
         /// Standard input.
         #[prost(bytes, tag = "1")]
