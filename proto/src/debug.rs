@@ -17,10 +17,15 @@ impl fmt::Debug for ProcessConfig {
 
 impl fmt::Debug for ProcessInput {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.input {
-            Some(Input::Stdin(data)) => write!(f, "ProcessInput(<{} bytes to stdin>)", data.len()),
-            Some(Input::Pty(data)) => write!(f, "ProcessInput(<{} bytes to pty>)", data.len()),
-            None => write!(f, "ProcessInput(none)"),
+        f.debug_struct("ProcessInput").field("input", &self.input).finish()
+    }
+}
+
+impl fmt::Debug for Input {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Stdin(data) => write!(f, "Stdin(<{} bytes>)", data.len()),
+            Self::Pty(data) => write!(f, "Pty(<{} bytes>)", data.len()),
         }
     }
 }
@@ -40,6 +45,6 @@ mod tests {
         let input = ProcessInput { input: Some(Input::Stdin("hunter2".into())) };
         let shown = format!("{config:?} {input:?}");
         assert!(!shown.contains("hunter2"), "{shown}");
-        assert!(shown.contains("TOKEN") && shown.contains("<7 bytes to stdin>"), "{shown}");
+        assert!(shown.contains("TOKEN") && shown.contains("<7 bytes>"), "{shown}");
     }
 }

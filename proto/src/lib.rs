@@ -12,11 +12,11 @@
 mod debug;
 
 #[rustfmt::skip]
-#[allow(clippy::pedantic, unreachable_pub, reason = "generated code")]
+#[allow(clippy::pedantic, clippy::large_enum_variant, unreachable_pub, reason = "generated code")]
 #[doc = "Looking at and changing the sandbox's files: package `filesystem`."]
 pub mod filesystem;
 
 #[rustfmt::skip]
-#[allow(clippy::pedantic, unreachable_pub, reason = "generated code")]
+#[allow(clippy::pedantic, clippy::large_enum_variant, unreachable_pub, reason = "generated code")]
 #[doc = "Starting, following and signalling processes: package `process`."]
 pub mod process;
