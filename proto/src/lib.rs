@@ -20,3 +20,4 @@ pub mod filesystem;
 #[allow(clippy::pedantic, clippy::large_enum_variant, unreachable_pub, reason = "generated code")]
 #[doc = "Starting, following and signalling processes: package `process`."]
 pub mod process;
+

@@ -3,6 +3,8 @@
 //! After a change of a `.proto` file run this test once with `AIRLOCK_REGENERATE=1` and commit
 //! what it wrote.
 
+#![allow(clippy::expect_used, reason = "a test fails by panicking")]
+
 use std::path::Path;
 
 fn generate(into: &Path) {
