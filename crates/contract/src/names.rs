@@ -1,0 +1,44 @@
+//! Names on the wire: task queues, activity types, workflow types.
+
+/// The task queue of the main activities and workflows, unless configured.
+pub const TASK_QUEUE: &str = "airlock";
+/// The task queue of what an agent's workflow must not do for itself; off unless configured.
+pub const ADMIN_TASK_QUEUE: &str = "airlock-admin";
+
+/// Runs one command or program. `ExecuteInput` -> `ExecuteResult`.
+pub const SAFE_EXECUTE_CODE: &str = "safeExecuteCode";
+/// Runs commands in order or in parallel. `BatchInput` -> `BatchResult`.
+pub const SAFE_EXECUTE_BATCH: &str = "safeExecuteBatch";
+/// Decides and never fails for a denial. `CheckPolicyInput` -> `PolicyDecision`.
+pub const CHECK_POLICY: &str = "checkPolicy";
+/// Decides; a denial is the failure `PolicyDenied`. `CheckPolicyInput` -> `PolicyDecision`.
+pub const ENFORCE_POLICY: &str = "enforcePolicy";
+/// Makes a budget account. `CreateBudgetInput` -> `BudgetStatus`.
+pub const CREATE_BUDGET: &str = "createBudget";
+/// Spends directly. `SpendBudgetInput` -> `BudgetStatus`.
+pub const SPEND_BUDGET: &str = "spendBudget";
+/// Asks without spending. `CanSpendInput` -> `CanSpend`.
+pub const CAN_SPEND: &str = "canSpend";
+/// Reads an account. `GetBudgetInput` -> `BudgetStatus`.
+pub const GET_BUDGET: &str = "getBudget";
+/// Removes an account. `DeleteBudgetInput` -> `DeletedBudget`. On the admin queue.
+pub const DELETE_BUDGET: &str = "deleteBudget";
+
+/// Activities on the main queue.
+pub const MAIN_ACTIVITIES: [&str; 8] = [
+    SAFE_EXECUTE_CODE,
+    SAFE_EXECUTE_BATCH,
+    CHECK_POLICY,
+    ENFORCE_POLICY,
+    CREATE_BUDGET,
+    SPEND_BUDGET,
+    CAN_SPEND,
+    GET_BUDGET,
+];
+/// Activities on the admin queue.
+pub const ADMIN_ACTIVITIES: [&str; 1] = [DELETE_BUDGET];
+
+/// Plans, waits for an approval if one is needed, runs `safeExecuteCode`.
+pub const SAFE_EXECUTION: &str = "safeExecution";
+/// The same for a batch.
+pub const SAFE_EXECUTION_BATCH: &str = "safeExecutionBatch";

@@ -1,0 +1,55 @@
+//! JSON Schema of everything on the wire, for `airlock schema` and the reference page.
+
+use schemars::{JsonSchema, schema_for};
+use serde_json::{Map, Value, json};
+
+use crate::{
+    BatchInput, BatchResult, BudgetStatus, CanSpend, CanSpendInput, CheckPolicyInput,
+    CreateBudgetInput, DeletedBudget, ExecuteInput, ExecuteResult, FailureType, GetBudgetInput,
+    Heartbeat, PolicyDecision, SpendBudgetInput, names,
+};
+
+fn of<T: JsonSchema>() -> Value {
+    schema_for!(T).to_value()
+}
+
+fn activity<I: JsonSchema, O: JsonSchema>() -> Value {
+    json!({ "input": of::<I>(), "output": of::<O>() })
+}
+
+/// Activities (input and output), failure types, and heartbeat details, as one document.
+pub fn document() -> Value {
+    let activities = Map::from_iter([
+        (names::SAFE_EXECUTE_CODE.to_owned(), activity::<ExecuteInput, ExecuteResult>()),
+        (names::SAFE_EXECUTE_BATCH.to_owned(), activity::<BatchInput, BatchResult>()),
+        (names::CHECK_POLICY.to_owned(), activity::<CheckPolicyInput, PolicyDecision>()),
+        (names::ENFORCE_POLICY.to_owned(), activity::<CheckPolicyInput, PolicyDecision>()),
+        (names::CREATE_BUDGET.to_owned(), activity::<CreateBudgetInput, BudgetStatus>()),
+        (names::SPEND_BUDGET.to_owned(), activity::<SpendBudgetInput, BudgetStatus>()),
+        (names::CAN_SPEND.to_owned(), activity::<CanSpendInput, CanSpend>()),
+        (names::GET_BUDGET.to_owned(), activity::<GetBudgetInput, BudgetStatus>()),
+        (names::DELETE_BUDGET.to_owned(), activity::<GetBudgetInput, DeletedBudget>()),
+    ]);
+    let failures: Vec<Value> = FailureType::ALL
+        .iter()
+        .map(|kind| {
+            json!({ "type": kind.as_str(), "retryable": kind.is_retryable(),
+                "benign": kind.is_benign() })
+        })
+        .collect();
+    json!({ "activities": activities, "failures": failures, "heartbeat": of::<Heartbeat>() })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_activity_has_a_schema() {
+        let document = document();
+        let described = document["activities"].as_object().unwrap();
+        for name in names::MAIN_ACTIVITIES.iter().chain(&names::ADMIN_ACTIVITIES) {
+            assert!(described.contains_key(*name), "{name}");
+        }
+    }
+}
