@@ -382,8 +382,9 @@ impl ExecuteInput {
             _ => {}
         }
         let max = limits.max_timeout_ms;
-        input.timeout_ms =
-            reader.integer("timeoutMs", 1, max).unwrap_or(Self::default_timeout_ms().min(max));
+        input.timeout_ms = reader
+            .integer("timeoutMs", 1, max)
+            .unwrap_or_else(|| Self::default_timeout_ms().min(max));
         input.cwd = reader.string("cwd", 4096);
         input.env = reader.map("env", Self::MAX_ENTRIES, 128 * 1024, env_name);
         input.stdin = reader.string("stdin", Self::MAX_STDIN_BYTES);

@@ -1,0 +1,46 @@
+# Everything starts here. `make dev` and `make test` do all the set-up on a fresh machine that has
+# Rust, a C compiler, Python 3 with pip, and make.
+
+export PATH := $(CURDIR)/.dev/bin:$(PATH)
+CARGO ?= cargo
+ARGS ?=
+
+.PHONY: help dev demo test check tools bench fmt clean-dev
+
+help: ## Say what there is
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
+
+dev: ## Start Temporal, Redis, the sandbox host and the worker on this machine
+	@python3 scripts/tools.py servers
+	@$(CARGO) build --quiet --locked --workspace --bins
+	@target/debug/airlock dev $(ARGS)
+
+demo: ## The same with a tour: allowed, denied, over budget, a secret, a batch
+	@$(MAKE) --no-print-directory dev ARGS="--demo $(ARGS)"
+
+test: ## All tests, on real servers
+	@python3 scripts/tools.py
+	@$(CARGO) build --locked --workspace --bins
+	@cargo-nextest nextest run --locked --workspace $(ARGS)
+	@$(CARGO) test --quiet --locked --workspace --doc
+
+check: ## Format, lints, dependency rules, spelling, documentation
+	@python3 scripts/tools.py
+	$(CARGO) fmt --all --check
+	$(CARGO) clippy --locked --workspace --all-targets -- -D warnings
+	cargo-deny --log-level error check bans licenses sources
+	cargo-shear
+	typos
+	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --quiet --locked --workspace --no-deps --document-private-items
+
+tools: ## Fetch the servers and developer tools into .dev/
+	@python3 scripts/tools.py
+
+bench: ## All benches
+	$(CARGO) bench --locked --workspace $(ARGS)
+
+fmt: ## Format the code
+	$(CARGO) fmt --all
+
+clean-dev: ## Forget the data of `make dev`
+	rm -rf .dev/data
