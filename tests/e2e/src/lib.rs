@@ -1,2 +1,2 @@
-//! End-to-end tests on a real Temporal server, Redis and sandbox host.
+//! End-to-end tests: see `tests/main.rs`. Nothing is exported.
 #![forbid(unsafe_code)]

@@ -1,0 +1,62 @@
+//! Budgets as activities: what each answers, and what each refuses.
+
+use serde_json::json;
+
+use crate::harness::Stack;
+
+#[test]
+fn accounts_from_the_activities() {
+    let stack = Stack::start();
+    let account = stack.budget("1.00");
+    let of = |more: serde_json::Value| {
+        let mut input = json!({"runId": account});
+        input.as_object_mut().expect("an object").extend(more.as_object().expect("fields").clone());
+        input
+    };
+
+    // The same again is the same account; another limit is a conflict.
+    let again = stack.activity("createBudget", &of(json!({"limit": 1}))).ok();
+    assert_eq!(again["limit"], json!(1));
+    let (kind, _) = stack.activity("createBudget", &of(json!({"limit": 2}))).failure();
+    assert_eq!(kind, "Conflict");
+
+    let spend = of(json!({"amount": "0.25", "idempotencyKey": "k1"}));
+    assert_eq!(stack.activity("spendBudget", &spend).ok()["spent"], json!(0.25));
+    assert_eq!(stack.activity("spendBudget", &spend).ok()["spent"], json!(0.25), "booked once");
+    let other = of(json!({"amount": "0.26", "idempotencyKey": "k1"}));
+    assert_eq!(stack.activity("spendBudget", &other).failure().0, "Conflict");
+
+    let can = stack.activity("canSpend", &of(json!({"amount": 0.75}))).ok();
+    assert_eq!(can, json!({"canSpend": true, "remaining": 0.75}));
+    let can = stack.activity("canSpend", &of(json!({"amount": 0.750_000_001}))).ok();
+    assert_eq!(can["canSpend"], json!(false));
+
+    let (kind, failure) = stack.activity("spendBudget", &of(json!({"amount": 0.8}))).failure();
+    assert_eq!(kind, "BudgetExceeded", "{failure:#}");
+
+    for bad in [json!({"amount": -1}), json!({"amount": "NaN"}), json!({"amount": "1e400"}), json!({})] {
+        let (kind, failure) = stack.activity("spendBudget", &of(bad)).failure();
+        assert_eq!(kind, "InvalidInput", "{failure:#}");
+        assert!(failure.to_string().contains("amount"), "{failure:#}");
+    }
+    stack.assert_clean(&account);
+}
+
+#[test]
+fn decisions_from_the_activities() {
+    let stack = Stack::start();
+    let check = |command: &str| {
+        json!({"actionType": "execute_code", "context": {"command": command}})
+    };
+    let decision = stack.activity("checkPolicy", &check("rm -rf /etc")).ok();
+    assert_eq!((&decision["allowed"], &decision["outcome"]), (&json!(false), &json!("deny")));
+    assert_eq!(decision["effects"][0]["kind"], json!("fs.delete"), "{decision:#}");
+    let (kind, _) = stack.activity("enforcePolicy", &check("rm -rf /etc")).failure();
+    assert_eq!(kind, "PolicyDenied");
+    let allowed = stack.activity("enforcePolicy", &check("npm test")).ok();
+    assert_eq!(allowed["allowed"], json!(true));
+    let unknown = json!({"actionType": "execute_cod", "context": {"command": "ls"}});
+    let (kind, failure) = stack.activity("checkPolicy", &unknown).failure();
+    assert_eq!(kind, "InvalidInput");
+    assert!(failure.to_string().contains("execute_code"), "{failure:#}");
+}

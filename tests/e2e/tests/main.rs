@@ -1,0 +1,11 @@
+//! End to end: a real Temporal server, a real Redis, real sandboxes, the real program.
+//!
+//! Each test starts a stack of its own with `airlock dev` on free ports, in a temporary folder,
+//! and stops it; after each, no sandbox is left and the ledger balances.
+
+mod budgets;
+mod cli;
+mod clients;
+mod endings;
+mod harness;
+mod http;
