@@ -82,12 +82,12 @@ impl Default for Timeouts {
     fn default() -> Self {
         Self {
             connect: Duration::from_secs(10),
-            request: Duration::from_secs(60),
+            request: Duration::from_mins(1),
             call: Duration::from_secs(90),
             health: Duration::from_secs(5),
             idle: Duration::from_secs(125),
             keepalive: Duration::from_secs(50),
-            transfer: Duration::from_secs(600),
+            transfer: Duration::from_mins(10),
             attempts: 4,
         }
     }

@@ -24,7 +24,7 @@ use crate::error::{Detail, Error};
 /// How much of an error's body is read, in bytes.
 const ERROR_BODY: usize = 64 << 10;
 /// The longest wait that a provider may ask for.
-const LONGEST_WAIT: Duration = Duration::from_secs(3600);
+const LONGEST_WAIT: Duration = Duration::from_hours(1);
 const USER_AGENT: &str = concat!("airlock-e2b/", env!("CARGO_PKG_VERSION"));
 
 /// The HTTP clients of one [`Client`](crate::Client).

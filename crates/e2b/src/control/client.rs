@@ -143,8 +143,9 @@ impl Client {
         let id = ids::sandbox_id(id)?;
         let call = |is_v1: bool| -> Result<Call, Error> {
             // v1 requires what v2 has a default for.
-            let timeout = timeout.or(is_v1.then_some(Duration::from_secs(300)));
-            let body = timeout.map_or(json!({}), |t| json!({ "timeout": whole_seconds(t) }));
+            let timeout = timeout.or_else(|| is_v1.then_some(Duration::from_mins(5)));
+            let body =
+                timeout.map_or_else(|| json!({}), |t| json!({ "timeout": whole_seconds(t) }));
             Ok(Call {
                 body: Some(encode(operation, &body)?),
                 ..self.0.post(operation, &version(is_v1, &["sandboxes", id, "connect"]))?

@@ -139,7 +139,7 @@ mod tests {
 
     #[test]
     fn what_the_caller_did_not_set_is_not_sent() {
-        let spec = CreateSandbox::new("base", Duration::from_secs(60));
+        let spec = CreateSandbox::new("base", Duration::from_mins(1));
         let json = serde_json::to_string(&CreateBody::new(&spec, false)).unwrap();
         assert_eq!(json, r#"{"templateID":"base","timeout":60}"#);
     }

@@ -244,11 +244,11 @@ impl Sandbox {
     /// Waits until the process is known to run.
     async fn first_event(&self, method: Method, source: Source) -> Result<ProcessStream, Error> {
         let operation = method.operation;
-        let mut stream = ProcessStream { operation, source, pid: None };
+        let mut stream = ProcessStream { source, pid: None };
         let first = async {
             match stream.source.next().await? {
                 Some(Some(Event::Start(start))) => Ok(start.pid),
-                Some(_) => Err(Error::protocol(operation, "an event before the start event")),
+                Some(_) => Err(stream.source.fail("an event before the start event")),
                 None => Err(Error::protocol(operation, "a stream without events")),
             }
         };
@@ -283,7 +283,6 @@ pub enum ProcessEvent {
 /// The events of one process.
 #[derive(Debug)]
 pub struct ProcessStream {
-    operation: &'static str,
     source: Source,
     pid: Option<u32>,
 }
@@ -309,6 +308,13 @@ impl Source {
             Self::Connect(stream, event) => stream.next().await?.map(*event),
         };
         Ok(event.map(|event| event.and_then(|event| event.event)))
+    }
+
+    fn fail(&mut self, reason: &'static str) -> Error {
+        match self {
+            Self::Start(stream, _) => stream.fail(reason),
+            Self::Connect(stream, _) => stream.fail(reason),
+        }
     }
 }
 
@@ -343,7 +349,7 @@ impl ProcessStream {
                     error: end.error,
                 },
                 Some(Event::Start(_)) => {
-                    return Err(Error::protocol(self.operation, "a second start event"));
+                    return Err(self.source.fail("a second start event"));
                 }
                 Some(Event::Keepalive(_)) | None => continue,
             }));

@@ -149,6 +149,12 @@ impl<Reply: Message + Default> MessageStream<Reply> {
         result
     }
 
+    /// Ends the stream: the messages made no sense.
+    pub(super) fn fail(&mut self, reason: &'static str) -> Error {
+        self.response = None;
+        Error::protocol(self.operation, reason)
+    }
+
     async fn advance(&mut self) -> Result<Option<Reply>, Error> {
         let operation = self.operation;
         let Some(response) = &mut self.response else { return Ok(None) };
