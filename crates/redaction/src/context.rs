@@ -1,0 +1,501 @@
+//! Context rules: a name that promises a secret, a separator, a value.
+//!
+//! From the word the whole identifier is read; what follows the word in it must be an
+//! allowed suffix (`_key`, `_id`, not `_path`). Then a separator (`=`, `:`, `=>`, the
+//! blank after `--flag`), then a value with its own terminator, then the gate.
+
+use crate::class::Class;
+use crate::gate::{self, Trust};
+use crate::text::{Text, Verdict};
+
+/// A word that names secrets.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Word {
+    pub(crate) kind: &'static str,
+    pub(crate) word: &'static str,
+    trust: Trust,
+    /// Must begin an identifier or a part of one (`pass`, not `bypass`).
+    bounded: bool,
+    /// Counts only in upper case, as in an environment (`_KEY`).
+    upper: bool,
+}
+
+const fn word(kind: &'static str, word: &'static str, trust: Trust) -> Word {
+    Word { kind, word, trust, bounded: false, upper: false }
+}
+
+const fn bounded(kind: &'static str, word: &'static str, trust: Trust) -> Word {
+    Word { kind, word, trust, bounded: true, upper: false }
+}
+
+const fn upper(kind: &'static str, word: &'static str) -> Word {
+    Word { kind, word, trust: Trust::Strong, bounded: false, upper: true }
+}
+
+/// Every word, folded to lower case.
+pub(crate) const WORDS: &[Word] = &[
+    word("password", "password", Trust::Strong),
+    word("password", "passwd", Trust::Strong),
+    word("password", "passwort", Trust::Strong),
+    word("password", "passphrase", Trust::Strong),
+    word("password", "passcode", Trust::Strong),
+    bounded("password", "pwd", Trust::Strong),
+    bounded("password", "pass", Trust::Strong),
+    upper("password", "_PW"),
+    upper("secret", "_KEY"),
+    upper("token", "_PAT"),
+    word("secret", "secret", Trust::Strong),
+    word("token", "token", Trust::Weak),
+    word("credential", "credential", Trust::Weak),
+    bounded("auth", "auth", Trust::Weak),
+    bounded("session", "session", Trust::Weak),
+    bounded("session", "sessid", Trust::Weak),
+    bounded("cookie", "cookie", Trust::Weak),
+    word("api_key", "apikey", Trust::Strong),
+    word("api_key", "api_key", Trust::Strong),
+    word("api_key", "api-key", Trust::Strong),
+    word("api_key", "api key", Trust::Strong),
+    word("access_key", "accesskey", Trust::Strong),
+    word("access_key", "access_key", Trust::Strong),
+    word("access_key", "access-key", Trust::Strong),
+    word("access_key", "access key", Trust::Strong),
+    word("private_key", "privatekey", Trust::Strong),
+    word("private_key", "private_key", Trust::Strong),
+    word("private_key", "private-key", Trust::Strong),
+    word("secret", "presharedkey", Trust::Strong),
+    word("secret", "signing_key", Trust::Strong),
+    word("secret", "signing-key", Trust::Strong),
+    word("secret", "signingkey", Trust::Strong),
+    word("secret", "encryption_key", Trust::Strong),
+    word("secret", "encryption-key", Trust::Strong),
+    word("secret", "encryptionkey", Trust::Strong),
+    word("secret", "master_key", Trust::Strong),
+    word("secret", "master-key", Trust::Strong),
+    word("secret", "masterkey", Trust::Strong),
+    word("secret", "storage_key", Trust::Strong),
+    word("secret", "storagekey", Trust::Strong),
+    word("secret", "account_key", Trust::Strong),
+    word("secret", "accountkey", Trust::Strong),
+    word("secret", "service_key", Trust::Strong),
+    word("secret", "shared_key", Trust::Strong),
+    word("secret", "sharedkey", Trust::Strong),
+    word("secret", "license_key", Trust::Strong),
+    word("secret", "app_key", Trust::Strong),
+    word("secret", "auth_key", Trust::Strong),
+    word("secret", "authkey", Trust::Strong),
+    word("secret", "hmac_key", Trust::Strong),
+    word("secret", "jwt_key", Trust::Strong),
+];
+
+/// Parts that may follow the word in an identifier.
+const SUFFIXES: &[&str] = &[
+    "key",
+    "id",
+    "access",
+    "secret",
+    "token",
+    "password",
+    "value",
+    "string",
+    "plaintext",
+    "plain",
+    "raw",
+    "base64",
+    "b64",
+    "base",
+    "salt",
+    "old",
+    "new",
+    "current",
+    "previous",
+    "production",
+    "prod",
+    "development",
+    "dev",
+    "testing",
+    "test",
+    "staging",
+    "live",
+    "primary",
+    "secondary",
+    "default",
+    "api",
+    "auth",
+    "db",
+    "admin",
+    "root",
+    "user",
+    "app",
+    "hash",
+    "s",
+    "0",
+    "1",
+    "2",
+    "3",
+    "4",
+    "5",
+    "6",
+    "7",
+    "8",
+    "9",
+];
+
+/// Last parts of an environment variable's name that make it no secret.
+const NOT_SECRET: &[&str] = &[
+    "path",
+    "file",
+    "name",
+    "ttl",
+    "url",
+    "uri",
+    "host",
+    "port",
+    "expiry",
+    "expires",
+    "expiration",
+    "age",
+    "min",
+    "max",
+    "length",
+    "len",
+    "count",
+    "limit",
+    "limits",
+    "type",
+    "policy",
+    "enabled",
+    "required",
+    "arn",
+    "version",
+    "field",
+    "header",
+    "prefix",
+    "suffix",
+    "dir",
+    "timeout",
+    "rotation",
+    "algorithm",
+    "alg",
+    "format",
+    "size",
+    "bits",
+    "endpoint",
+    "issuer",
+    "audience",
+    "method",
+    "provider",
+    "store",
+    "manager",
+    "region",
+    "sock",
+    "socket",
+    "strength",
+    "rounds",
+    "mode",
+    "driver",
+    "lifetime",
+    "duration",
+    "interval",
+];
+
+/// What before the word makes it harmless: pagination, counts, public halves.
+const HARMLESS: &[&str] = &[
+    "next",
+    "page",
+    "pagination",
+    "continuation",
+    "continue",
+    "sync",
+    "eos",
+    "bos",
+    "pad",
+    "unk",
+    "sep",
+    "mask",
+    "cls",
+    "max",
+    "min",
+    "num",
+    "total",
+    "prompt",
+    "completion",
+    "input",
+    "output",
+    "cached",
+    "public",
+    "pub",
+    "has",
+    "is",
+    "by",
+    "com",
+    "sur",
+    "tres",
+    "forgot",
+    "no",
+    "stop",
+    "primary",
+    "foreign",
+    "partition",
+    "sort",
+    "cache",
+    "object",
+    "publishable",
+    "keyboard",
+    "cancellation",
+    "tokens",
+    "count",
+    "anti",
+    "http",
+    "user_agent",
+    "show",
+    "hide",
+    "toggle",
+];
+
+const LONGEST_SUFFIX: usize = 40;
+const LONGEST_SEPARATOR: usize = 32;
+/// A value longer than this is taken whole, without looking for its end.
+const LONGEST_VALUE: usize = 4096;
+
+impl Word {
+    pub(crate) fn verify(&self, text: &mut Text<'_>, at: usize) -> Verdict {
+        let end = at + self.word.len();
+        let Some(left) = self.left(text, at) else { return Verdict::No };
+        let suffix = Class::WORD.run(text.slice(end, end + LONGEST_SUFFIX + 1));
+        if suffix > LONGEST_SUFFIX {
+            return Verdict::No;
+        }
+        let name_end = end + suffix;
+        if name_end + LONGEST_SEPARATOR > text.end() && !text.complete() {
+            return undecided(text, name_end);
+        }
+        let rest = text.slice(name_end, name_end + LONGEST_SEPARATOR);
+        let name = &text.slice(at - left.len(), name_end);
+        let before = text.previous(at - left.len());
+        let Some(separator) = separator(rest, name, before) else { return Verdict::No };
+        let env = separator.tight && !name.iter().any(|b| b.is_ascii_lowercase() || *b == b'-');
+        if (self.upper && !env) || !self.suffix(text.slice(end, name_end), env) {
+            return Verdict::No;
+        }
+        let trust = if env { Trust::Env } else { self.trust };
+        value(text, name_end + separator.length, trust)
+    }
+
+    /// The part of the identifier before the word, if that leaves it a secret's name.
+    fn left<'a>(&self, text: &Text<'a>, at: usize) -> Option<&'a [u8]> {
+        let before = text.slice(at.saturating_sub(48), at);
+        let left = &before[before.len() - Class::WORD.run_back(before)..];
+        if self.upper && text.slice(at, at + self.word.len()) != self.word.as_bytes() {
+            return None;
+        }
+        let first = text.get(at)?;
+        if self.bounded
+            && let Some(&last) = left.last()
+            && Class::ALNUM.has(last)
+        {
+            let camel = first.is_ascii_uppercase() && last.is_ascii_lowercase();
+            let upper = first.is_ascii_uppercase() && last.is_ascii_uppercase();
+            if !camel && !upper {
+                return None;
+            }
+        }
+        let trimmed = match left {
+            [head @ .., b'_' | b'-'] => head,
+            _ => left,
+        };
+        let harmless = HARMLESS.iter().any(|h| {
+            let Some(cut) = trimmed.len().checked_sub(h.len()) else { return false };
+            trimmed[cut..].eq_ignore_ascii_case(h.as_bytes())
+                && (cut == 0
+                    || !Class::ALNUM.has(trimmed[cut - 1])
+                    || (trimmed[cut].is_ascii_uppercase() && trimmed[cut - 1].is_ascii_lowercase()))
+        });
+        (!harmless).then_some(left)
+    }
+
+    fn suffix(&self, suffix: &[u8], env: bool) -> bool {
+        let mut rest = suffix.to_ascii_lowercase();
+        if env {
+            let last = rest.rsplit(|b| *b == b'_').next().unwrap_or_default();
+            return rest.is_empty()
+                || (rest[0] == b'_' || self.word.len() > 4)
+                    && !NOT_SECRET.iter().any(|n| n.as_bytes() == last);
+        }
+        while !rest.is_empty() {
+            let part = match *rest {
+                [b'_' | b'-', ref part @ ..] => part,
+                _ => &rest,
+            };
+            let Some(known) = SUFFIXES.iter().find(|s| part.starts_with(s.as_bytes())) else {
+                return false;
+            };
+            rest = part[known.len()..].to_vec();
+        }
+        true
+    }
+}
+
+/// Waits for the separator. What follows one already seen is held, the prompt itself not.
+fn undecided(text: &Text<'_>, name_end: usize) -> Verdict {
+    let rest = text.rest(name_end);
+    let skipped = rest
+        .iter()
+        .position(|b| !matches!(b, b'"' | b'\'' | b'\\' | b' ' | b'\t' | b'=' | b':' | b'>' | b']'))
+        .unwrap_or(rest.len());
+    let separated = rest[..skipped].iter().any(|b| matches!(b, b'=' | b':'));
+    let start = if separated { name_end + skipped } else { text.end() };
+    Verdict::More { start, from: text.end(), class: None }
+}
+
+struct Separator {
+    length: usize,
+    /// `=` without blanks: as in an environment.
+    tight: bool,
+}
+
+fn separator(rest: &[u8], name: &[u8], before: Option<u8>) -> Option<Separator> {
+    let blanks = |at: usize| {
+        rest[at..].iter().position(|b| !matches!(b, b' ' | b'\t')).unwrap_or(rest.len() - at)
+    };
+    let mut at = rest.iter().position(|b| *b != b'\\')?;
+    if matches!(rest.get(at), Some(b'"' | b'\'' | b'`')) {
+        at += 1;
+        if rest.get(at) == Some(&b']') {
+            at += 1;
+        }
+    } else if at > 0 {
+        return None;
+    }
+    let gap = blanks(at);
+    let sign = at + gap;
+    let flag = name.starts_with(b"--") || name.starts_with(b"-") && name.len() > 3;
+    let (length, tight) = match &rest[sign..] {
+        [b'=', b'=' | b'~', ..] => return None,
+        [b'=' | b'-', b'>', ..] | [b':', b'=', ..] => (2, false),
+        [b'=', ..] => (1, at == 0 && gap == 0),
+        [b':', b':', ..] => return None,
+        [b':', ..] => (1, false),
+        [b'|', b'|', ..] => return None,
+        [b'|', ..] if gap > 0 => (1, false),
+        [b'>', ..] if before == Some(b'<') && gap == 0 => (1, false),
+        [_, ..] if flag && gap > 0 => (0, false),
+        _ => return None,
+    };
+    let after = blanks(sign + length);
+    let length = sign + length + after;
+    (length < rest.len() || rest.len() < LONGEST_SEPARATOR)
+        .then_some(Separator { length, tight: tight && after == 0 })
+}
+
+/// A value that begins at `at`.
+pub(crate) fn value(text: &mut Text<'_>, at: usize, trust: Trust) -> Verdict {
+    let lead = text.slice(at, at + 8);
+    let prefix = match lead {
+        [b'b' | b'f' | b'r' | b'u' | b'@' | b'$', b'"' | b'\'', ..] => 1,
+        _ => 0,
+    };
+    let slashes = lead[prefix.min(lead.len())..].iter().take_while(|b| **b == b'\\').count();
+    let open = at + prefix + slashes;
+    match text.get(open) {
+        Some(quote @ (b'"' | b'\'' | b'`')) => quoted(text, open + 1, quote, slashes > 0, trust),
+        _ if slashes > 0 && open == text.end() && !text.complete() => {
+            Verdict::More { start: at, from: text.end(), class: None }
+        }
+        _ => unquoted(text, at, trust),
+    }
+}
+
+fn quoted(text: &mut Text<'_>, start: usize, quote: u8, escaped: bool, trust: Trust) -> Verdict {
+    let rest = text.slice(start, start + LONGEST_VALUE);
+    let mut at = 0;
+    while at < rest.len() {
+        let b = rest[at];
+        if b == quote || (b == b'\n') {
+            break;
+        }
+        if b == b'\\' {
+            let slashes = rest[at..].iter().take_while(|b| **b == b'\\').count();
+            if escaped && rest.get(at + slashes) == Some(&quote) {
+                break;
+            }
+            at += if escaped { slashes } else { 2 };
+        } else {
+            at += 1;
+        }
+    }
+    let at = at.min(rest.len());
+    if at == rest.len() {
+        if rest.len() == LONGEST_VALUE {
+            return Verdict::Grow { start, from: start, class: Class::VALUE };
+        }
+        if !text.complete() {
+            return Verdict::More { start, from: text.end(), class: None };
+        }
+    }
+    if at == rest.len() || rest[at] == b'\n' {
+        return unquoted(text, start, trust);
+    }
+    if gate::is_secret(&rest[..at], true, trust) {
+        Verdict::Hit { start, end: start + at }
+    } else {
+        Verdict::No
+    }
+}
+
+fn unquoted(text: &mut Text<'_>, start: usize, trust: Trust) -> Verdict {
+    let run = text.run(Class::VALUE, start);
+    if run.end - start > LONGEST_VALUE {
+        return Verdict::Grow { start, from: start, class: Class::VALUE };
+    }
+    if run.open {
+        return Verdict::More { start, from: run.end, class: Some(Class::VALUE) };
+    }
+    let end = start + cut(text.slice(start, run.end), trust == Trust::Env);
+    if gate::is_secret(text.slice(start, end), false, trust) {
+        Verdict::Hit { start, end }
+    } else {
+        Verdict::No
+    }
+}
+
+/// Where an unquoted value ends inside of a run without blanks.
+fn cut(value: &[u8], env: bool) -> usize {
+    let mut end = value.len();
+    let structural = value
+        .iter()
+        .enumerate()
+        .filter(|(_, b)| matches!(b, b'&' | b';' | b',' | b'\\' | b'<' | b'|'));
+    for (at, b) in structural.take(8) {
+        let rest = &value[at + 1..];
+        let named = || {
+            let name = Class::DOTTED.run(&rest[..rest.len().min(64)]);
+            name > 0 && matches!(rest.get(name), Some(b'=' | b':'))
+        };
+        let ends = match b {
+            b'&' => rest.first() == Some(&b'&') || named(),
+            b'\\' => matches!(rest.first(), Some(b'n' | b'r' | b't' | b'u')) || rest.is_empty(),
+            b'<' => rest.first() == Some(&b'/'),
+            b'|' => !env && rest.is_empty(),
+            _ => rest.is_empty() || named() || rest.starts_with(b"\\"),
+        };
+        if ends {
+            end = at;
+            break;
+        }
+    }
+    for _ in 0..4 {
+        let Some(last) = end.checked_sub(1).map(|last| value[last]) else { break };
+        let opener = match last {
+            b')' => Some(b'('),
+            b']' => Some(b'['),
+            b'}' => Some(b'{'),
+            b',' | b';' => None,
+            _ => break,
+        };
+        if opener.is_some_and(|opener| value[..end].contains(&opener)) {
+            break;
+        }
+        end -= 1;
+    }
+    end
+}

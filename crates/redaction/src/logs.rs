@@ -1,0 +1,101 @@
+//! A writer for `tracing-subscriber`'s `fmt` layer: no log line carries a secret.
+//!
+//! ```
+//! use airlock_redaction::{Redactor, logs::RedactingWriter};
+//!
+//! let writer = RedactingWriter::new(Redactor::builtin(), std::io::stderr);
+//! let subscriber = tracing_subscriber::fmt().with_writer(writer).finish();
+//! # drop(subscriber);
+//! ```
+
+use std::fmt;
+use std::io::{self, Write};
+
+use tracing::Metadata;
+use tracing_subscriber::fmt::MakeWriter;
+
+use crate::redactor::Redactor;
+
+/// An event longer than this is redacted and written in parts.
+const LONGEST_EVENT: usize = 1 << 20;
+
+/// Wraps another [`MakeWriter`]; each event is redacted as a whole before it is written.
+#[derive(Clone)]
+pub struct RedactingWriter<M> {
+    redactor: Redactor,
+    inner: M,
+}
+
+impl<M> RedactingWriter<M> {
+    /// Redacts with `redactor` what `inner`'s writers get.
+    pub const fn new(redactor: Redactor, inner: M) -> Self {
+        Self { redactor, inner }
+    }
+}
+
+impl<M> fmt::Debug for RedactingWriter<M> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RedactingWriter").finish_non_exhaustive()
+    }
+}
+
+impl<'a, M: MakeWriter<'a>> MakeWriter<'a> for RedactingWriter<M> {
+    type Writer = EventWriter<M::Writer>;
+
+    fn make_writer(&'a self) -> Self::Writer {
+        EventWriter::new(&self.redactor, self.inner.make_writer())
+    }
+
+    fn make_writer_for(&'a self, meta: &Metadata<'_>) -> Self::Writer {
+        EventWriter::new(&self.redactor, self.inner.make_writer_for(meta))
+    }
+}
+
+/// Collects one event and writes it redacted when flushed or dropped.
+pub struct EventWriter<W: Write> {
+    redactor: Redactor,
+    inner: W,
+    event: Vec<u8>,
+}
+
+impl<W: Write> EventWriter<W> {
+    fn new(redactor: &Redactor, inner: W) -> Self {
+        Self { redactor: redactor.clone(), inner, event: Vec::new() }
+    }
+
+    fn write_event(&mut self) -> io::Result<()> {
+        if self.event.is_empty() {
+            return Ok(());
+        }
+        let event = std::mem::take(&mut self.event);
+        self.inner.write_all(&self.redactor.redact_bytes(&event))
+    }
+}
+
+impl<W: Write> Write for EventWriter<W> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.event.extend_from_slice(bytes);
+        if self.event.len() > LONGEST_EVENT {
+            self.write_event()?;
+        }
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.write_event()?;
+        self.inner.flush()
+    }
+}
+
+impl<W: Write> Drop for EventWriter<W> {
+    fn drop(&mut self) {
+        // A log that cannot be written has nobody to tell.
+        let _: io::Result<()> = self.write_event();
+    }
+}
+
+impl<W: Write> fmt::Debug for EventWriter<W> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("EventWriter").field("held", &self.event.len()).finish_non_exhaustive()
+    }
+}

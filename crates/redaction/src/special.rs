@@ -1,0 +1,234 @@
+//! Rules that are more than a shape or a name: headers, URLs, JSON web tokens, key blocks.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::{STANDARD_NO_PAD, URL_SAFE_NO_PAD};
+
+use crate::class::Class;
+use crate::gate;
+use crate::shape::{begins, follows};
+use crate::text::{Text, Verdict};
+
+/// Bytes of a URL's authority that are searched for user info.
+const LONGEST_AUTHORITY: usize = 1024;
+/// Bytes after a header's name until its credential.
+const LONGEST_LEAD: usize = 72;
+
+/// `Authorization: Scheme credential`, also as JSON, a map's entry or an argument.
+pub(crate) fn authorization(text: &mut Text<'_>, at: usize, length: usize) -> Verdict {
+    let name_end = at + length;
+    let lead = text.slice(name_end, name_end + LONGEST_LEAD);
+    if lead.len() < LONGEST_LEAD && !text.complete() {
+        let (start, scheme) = credential_start(lead).unwrap_or((lead.len(), b""));
+        let start = name_end + if scheme.is_empty() { lead.len() } else { start };
+        return Verdict::More { start, from: text.end(), class: None };
+    }
+    let Some((start, scheme)) = credential_start(lead) else { return Verdict::No };
+    let start = name_end + start;
+    if scheme.starts_with(b"AWS4") {
+        return Verdict::No;
+    }
+    let class = if scheme.eq_ignore_ascii_case(b"digest") { Class::LINE } else { Class::TOKEN };
+    credential(text, start, class, gate::is_credential)
+}
+
+/// Position of the credential after a header's name, and the scheme word before it.
+fn credential_start(lead: &[u8]) -> Option<(usize, &[u8])> {
+    let skip =
+        |from: usize, of: &[u8]| from + lead[from..].iter().take_while(|b| of.contains(b)).count();
+    let name = skip(0, b"\\\"'`] \t");
+    let separator = skip(name, b":=>,");
+    if separator == name || separator - name > 2 {
+        return None;
+    }
+    let word = skip(separator, b" \t\\\"'`");
+    let length = lead[word..].iter().take_while(|b| Class::WORD.has(**b)).count();
+    let scheme = &lead[word..word + length];
+    let blank = skip(word + length, b" ");
+    let is_scheme = blank > word + length && length <= 20 && length > 0;
+    Some(if is_scheme { (blank, scheme) } else { (word, b"") })
+}
+
+/// `Bearer xyz`, `Basic eDp5` outside of a header.
+pub(crate) fn scheme(text: &mut Text<'_>, at: usize, length: usize, basic: bool) -> Verdict {
+    if !begins(text, at, false) {
+        return Verdict::No;
+    }
+    let gate = if basic { is_basic } else { gate::is_token };
+    credential(text, at + length, Class::TOKEN, gate)
+}
+
+fn credential(text: &mut Text<'_>, start: usize, class: Class, gate: fn(&[u8]) -> bool) -> Verdict {
+    let run = text.run(class, start);
+    if run.open && run.end - start < gate::SEEN {
+        return Verdict::More { start, from: run.end, class: Some(class) };
+    }
+    if gate(text.slice(start, run.end.min(start + gate::SEEN))) {
+        Verdict::Grow { start, from: start, class }
+    } else {
+        Verdict::No
+    }
+}
+
+/// Base64 of `user:password`.
+fn is_basic(value: &[u8]) -> bool {
+    let value = &value[..value.len() - value.iter().rev().take_while(|b| **b == b'=').count()];
+    let whole = value.len() - usize::from(value.len() % 4 == 1);
+    value.len() >= 6
+        && STANDARD_NO_PAD
+            .decode(&value[..whole])
+            .is_ok_and(|plain| plain.contains(&b':') && !plain.iter().any(|b| *b < b' '))
+}
+
+/// A value in a query whose name is too short to be a context word: `?key=`, `&sig=`.
+pub(crate) fn parameter(text: &mut Text<'_>, at: usize, length: usize) -> Verdict {
+    credential(text, at + length, Class::PERCENT, gate::is_token)
+}
+
+/// `Cookie: a=b; c=d` whole, of `Set-Cookie: a=b; Path=/` the value.
+pub(crate) fn cookie(text: &mut Text<'_>, at: usize, length: usize) -> Verdict {
+    let before = text.before(at);
+    let set = before.len() >= 4 && before[before.len() - 4..].eq_ignore_ascii_case(b"set-");
+    let head = &before[..before.len() - if set { 4 } else { 0 }];
+    let quote = head.last().copied().filter(|b| matches!(b, b'"' | b'\'' | b'`'));
+    let lead = text.slice(at + length, at + length + 8);
+    let skipped = lead.iter().take_while(|b| matches!(b, b' ' | b'"' | b'\'' | b'\\')).count();
+    let start = at + length + skipped;
+    let rest = text.slice(start, start + 4096);
+    let ends = |b: &u8| matches!(b, b'\n' | b'\r' | b'"' | b'\\') || Some(*b) == quote;
+    let end = rest.iter().position(|b| ends(b) || (set && *b == b';'));
+    let Some(length) =
+        end.or_else(|| (text.complete() || rest.len() == 4096).then_some(rest.len()))
+    else {
+        return Verdict::More { start, from: text.end(), class: None };
+    };
+    let value = &rest[..length];
+    let Some(name) = value.iter().position(|b| *b == b'=') else { return Verdict::No };
+    if !Class::DOTTED.all(&value[..name]) || name == 0 || value.len() < name + 7 {
+        return Verdict::No;
+    }
+    let from = if set { name + 1 } else { 0 };
+    if gate::is_placeholder(&value[from..]) || gate::is_placeholder(&value[name + 1..]) {
+        return Verdict::No;
+    }
+    Verdict::Hit { start: start + from, end: start + length }
+}
+
+/// The password of `scheme://user:password@host`; a user that looks like a token.
+pub(crate) fn url(text: &mut Text<'_>, at: usize) -> Verdict {
+    if !text.previous(at).is_some_and(|b| Class::ALNUM.has(b)) {
+        return Verdict::No;
+    }
+    let start = at + 3;
+    let run = text.run(Class::AUTHORITY, start);
+    let end = run.end.min(start + LONGEST_AUTHORITY);
+    let authority = text.slice(start, end);
+    let colon = authority.iter().position(|b| *b == b':');
+    if run.open && end == run.end {
+        let secret = colon.map_or(end, |colon| start + colon + 1);
+        return Verdict::More { start: secret, from: end, class: Some(Class::AUTHORITY) };
+    }
+    match (colon, authority.iter().rposition(|b| *b == b'@')) {
+        (Some(colon), Some(host)) if colon < host => {
+            let password = &authority[colon + 1..host];
+            let hit = Verdict::Hit { start: start + colon + 1, end: start + host };
+            if gate::is_placeholder(password) { Verdict::No } else { hit }
+        }
+        (None, Some(host)) if host >= 20 && gate::is_token(&authority[..host]) => {
+            Verdict::Hit { start, end: start + host }
+        }
+        (Some(colon), None) if !Class::DIGIT.all(&authority[colon + 1..]) => {
+            slashed(text, start + colon + 1, end)
+        }
+        _ => Verdict::No,
+    }
+}
+
+/// A password that holds a slash, which it should not.
+fn slashed(text: &mut Text<'_>, start: usize, from: usize) -> Verdict {
+    let rest = text.slice(from, from + 128);
+    let length = Class::VALUE.run(rest);
+    if length == rest.len() && length < 128 && !text.complete() {
+        return Verdict::More { start, from: text.end(), class: None };
+    }
+    let Some(host) = rest[..length].iter().position(|b| *b == b'@') else { return Verdict::No };
+    let password = text.slice(start, from + host);
+    let host_follows = rest.get(host + 1).is_some_and(|b| Class::ALNUM.has(*b));
+    if gate::is_placeholder(password) || password.contains(&b',') || !host_follows {
+        return Verdict::No;
+    }
+    Verdict::Hit { start, end: from + host }
+}
+
+/// Three parts in base64url, of which the first says an algorithm.
+pub(crate) fn jwt(text: &mut Text<'_>, at: usize) -> Verdict {
+    if matches!(text.previous(at), Some(b'-' | b'_')) || !begins(text, at, false) {
+        return Verdict::No;
+    }
+    let header = text.run(Class::WORD, at);
+    if header.open {
+        return Verdict::More { start: at, from: header.end, class: Some(Class::WORD) };
+    }
+    if text.get(header.end) != Some(b'.') || header.end - at < 12 {
+        return Verdict::No;
+    }
+    let payload = text.run(Class::WORD, header.end + 1);
+    if payload.open && payload.end - header.end < 12 {
+        return Verdict::More { start: at, from: payload.end, class: Some(Class::WORD) };
+    }
+    let grow = Verdict::Grow { start: at, from: header.end, class: Class::DOTTED };
+    let body = text.slice(header.end + 1, payload.end);
+    if body.starts_with(b"eyJ") && body.len() >= 10 || names_algorithm(text.slice(at, header.end)) {
+        grow
+    } else {
+        Verdict::No
+    }
+}
+
+fn names_algorithm(header: &[u8]) -> bool {
+    let seen = &header[..header.len().min(512)];
+    let whole = seen.len() - usize::from(seen.len() % 4 == 1);
+    let lenient = URL_SAFE_NO_PAD.decode(&seen[..whole / 4 * 4]).unwrap_or_default();
+    [b"\"alg\"".as_slice(), b"\"enc\"", b"\"typ\"", b"\"kid\""]
+        .iter()
+        .any(|name| lenient.windows(name.len()).any(|w| w == *name))
+}
+
+/// `password X` after `login Y`, as in a netrc file.
+pub(crate) fn netrc(text: &mut Text<'_>, at: usize, length: usize) -> Verdict {
+    let before = text.before(at);
+    let mut words = before.rsplit(u8::is_ascii_whitespace).filter(|w| !w.is_empty());
+    let (_user, login) = (words.next(), words.next());
+    if login != Some(b"login") {
+        return Verdict::No;
+    }
+    let start = at + length;
+    let run = text.run(Class::VALUE, start);
+    if run.open && run.end - start < gate::SEEN {
+        return Verdict::More { start, from: run.end, class: Some(Class::VALUE) };
+    }
+    if run.end - start < 3 || gate::is_placeholder(text.slice(start, run.end)) {
+        return Verdict::No;
+    }
+    Verdict::Grow { start, from: start, class: Class::VALUE }
+}
+
+/// `-----BEGIN ... PRIVATE KEY-----`, from its middle.
+pub(crate) fn pem(text: &mut Text<'_>, at: usize, length: usize) -> Verdict {
+    let before = text.slice(at.saturating_sub(32), at);
+    let label = before.len()
+        - before.iter().rev().take_while(|b| b.is_ascii_uppercase() || matches!(b, b' ')).count();
+    // The label run takes `BEGIN` with it.
+    let dashes = before[..label].ends_with(b"-----");
+    if !dashes || !before[label..].starts_with(b"BEGIN ") {
+        return Verdict::No;
+    }
+    let start = at - (before.len() - label) - 5;
+    for close in [b"-----".as_slice(), b" BLOCK-----"] {
+        match follows(text, at + length, close) {
+            Some(true) => return Verdict::Pem { start, from: at + length + close.len() },
+            Some(false) => {}
+            None => return Verdict::More { start, from: text.end(), class: None },
+        }
+    }
+    Verdict::No
+}
