@@ -13,11 +13,7 @@
 //! # }
 //! ```
 #![forbid(unsafe_code)]
-#![expect(
-    clippy::expect_used,
-    clippy::unwrap_used,
-    reason = "used by tests alone: a panic is how a test fails"
-)]
+#![expect(clippy::expect_used, reason = "used by tests alone: a panic is how a test fails")]
 
 mod find;
 mod server;

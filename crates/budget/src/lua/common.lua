@@ -1,0 +1,189 @@
+-- Put in front of every operation. One account family is one hash slot, and an operation is one
+-- call: nothing can come between its reads and its writes.
+--
+-- KEYS[1] leases of the family's holds: member `<account>#<id>`, scored by the lease's end, ms
+-- KEYS[2] the account     KEYS[3] the operation's own record (hold or marker), or KEYS[2] again
+-- KEYS[4] the account's ledger (stream)
+-- ARGV[1] prefix of the family's keys   ARGV[2] account   ARGV[3] ms that ended records are kept
+-- ARGV[4] ledger entries kept           ARGV[5...] the operation's own
+--
+-- Amounts are whole nano-USD below 2^53, exact in a Lua number. They leave Lua only as arguments of
+-- redis.call, which prints 17 digits, as the strings Redis gave, or as integer replies: `..`,
+-- tostring and cjson keep 14 digits.
+--
+-- Reply: {tag, {details}, {accounts as `show` reads them}}.
+
+local base, own = ARGV[1], ARGV[2]
+local retention, history = ARGV[3], ARGV[4]
+local clock = redis.call('TIME')
+local now = clock[1] * 1000 + math.floor(clock[2] / 1000)
+
+local CLOSED, OPEN, HALF_OPEN = '0', '1', '2'
+
+-- The account and those above it, as far as they exist; then the name of the first that does not,
+-- or that has expired. An expired account takes no new spending, but what is open is still booked.
+local function chain(name)
+  local list, gone = {}, nil
+  while name and #list < 16 do
+    local key = base .. 'budget:' .. name
+    local f = redis.call('HMGET', key, 'limit', 'spent', 'reserved', 'circuit', 'trial', 'parent',
+      'expires', 'born', 'refusals')
+    if not f[1] then
+      return list, gone or name
+    end
+    list[#list + 1] = {
+      name = name, key = key, limit = tonumber(f[1]), spent = tonumber(f[2]),
+      reserved = tonumber(f[3]), circuit = f[4], trial = f[5], born = f[8], refusals = f[9],
+      spent_text = f[2],
+    }
+    if f[7] and tonumber(f[7]) <= now then
+      gone = gone or name
+    end
+    name = f[6]
+  end
+  return list, gone
+end
+
+local function show(list)
+  local shown = {}
+  for i, a in ipairs(list) do
+    local fields = redis.call('HMGET', a.key, 'limit', 'spent', 'reserved', 'circuit', 'created',
+      'expires', 'thresholds')
+    fields[#fields + 1] = a.name
+    shown[i] = fields
+  end
+  return shown
+end
+
+local function missing(name)
+  return {'missing', {name}, {}}
+end
+
+-- Writes a ledger entry of `account`; `via` is the account below it that was spent from.
+local function note(account, kind, id, amount, via, text)
+  redis.call('XADD', base .. 'ledger:' .. account, 'MAXLEN', '~', history, '*', 'kind', kind,
+    'id', id, 'amount', amount, 'via', via, 'text', text)
+end
+
+-- Takes a hold's amount off the reserved sums. `amount` is a string of digits.
+local function release(list, member, amount)
+  for _, a in ipairs(list) do
+    if amount ~= '0' then
+      redis.call('HINCRBY', a.key, 'reserved', '-' .. amount)
+    end
+    if a.trial == member then
+      redis.call('HDEL', a.key, 'trial')
+    end
+  end
+end
+
+-- Returns holds whose lease ended, at most `most`, except `skip`. Answers how many.
+local function reclaim(most, skip)
+  local due = redis.call('ZRANGEBYSCORE', KEYS[1], '-inf', now, 'LIMIT', 0, most)
+  local returned = 0
+  for _, member in ipairs(due) do
+    if member ~= skip then
+      local account, id = string.match(member, '^([^#]*)#(.*)$')
+      local key = base .. 'hold:' .. member
+      local hold = redis.call('HMGET', key, 'state', 'amount', 'born')
+      redis.call('ZREM', KEYS[1], member)
+      if hold[1] == 'held' then
+        local list = chain(account)
+        release(list, member, hold[2])
+        redis.call('HSET', key, 'state', 'returned')
+        redis.call('PEXPIRE', key, retention)
+        if list[1] then
+          note(account, 'returned', id, hold[2], account, '')
+        end
+        returned = returned + 1
+      end
+    end
+  end
+  return returned
+end
+
+-- The tag and the account that refuse `amount`, or nothing. `member` may be a half-open circuit's
+-- one trial.
+local function open_circuit(list, member)
+  for _, a in ipairs(list) do
+    if a.circuit == OPEN or (a.circuit == HALF_OPEN and a.trial and a.trial ~= member) then
+      return a
+    end
+  end
+end
+
+local function too_poor(list, amount)
+  for _, a in ipairs(list) do
+    if a.limit - a.spent - a.reserved < amount then
+      return a
+    end
+  end
+end
+
+-- Answers a refusal and counts it, if no returned hold could cure it: a caller that goes on asking
+-- for more than its budget meets an open circuit after `most` such refusals in a row (0: never).
+local function refuse(a, amount, most)
+  if amount > a.limit - a.spent then
+    if a.circuit == HALF_OPEN then
+      redis.call('HSET', a.key, 'circuit', OPEN)
+    elseif most > 0 and redis.call('HINCRBY', a.key, 'refusals', 1) >= most then
+      redis.call('HSET', a.key, 'circuit', OPEN)
+    end
+  end
+  return {'exceeded', {}, show({a})}
+end
+
+-- Asks every account of the chain for `amount`: the reply that refuses, or nothing. An open circuit
+-- is answered before anything is written.
+local function ask(account, list, amount, member, most, skip)
+  local shut = open_circuit(list, nil)
+  if shut and shut.circuit == OPEN then
+    return {'open', {}, show({shut})}
+  end
+  if reclaim(100, skip) > 0 then
+    list = chain(account)
+  end
+  shut = open_circuit(list, member)
+  if shut then
+    return {'open', {}, show({shut})}
+  end
+  local poor = too_poor(list, amount)
+  if poor and reclaim(5000, skip) > 0 then
+    list = chain(account)
+    poor = too_poor(list, amount)
+  end
+  if poor then
+    return refuse(poor, amount, most)
+  end
+  for _, a in ipairs(list) do
+    if a.refusals then
+      redis.call('HDEL', a.key, 'refusals')
+    end
+  end
+end
+
+-- Books `amount` (a string of digits) on every account of the chain, and moves the circuits: over
+-- the limit opens them, a trial that stays within it closes them. `member` is the hold, or false for
+-- spending without one, which is its own trial.
+local function book(list, kind, id, amount, member, text)
+  for _, a in ipairs(list) do
+    redis.call('HINCRBY', a.key, 'spent', amount)
+    if a.spent + tonumber(amount) > a.limit then
+      redis.call('HSET', a.key, 'circuit', OPEN)
+      redis.call('HDEL', a.key, 'trial')
+    elseif a.circuit == HALF_OPEN and a.trial == member then
+      redis.call('HSET', a.key, 'circuit', CLOSED)
+      redis.call('HDEL', a.key, 'trial')
+    end
+    note(a.name, kind, id, amount, own, text)
+  end
+end
+
+-- What each account had spent before, for the thresholds that this booking crosses.
+local function spent_before(list)
+  local before = {}
+  for i, a in ipairs(list) do
+    before[i] = a.spent_text
+  end
+  return before
+end

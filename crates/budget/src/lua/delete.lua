@@ -1,0 +1,12 @@
+-- Removes the account and its ledger, unless money is still held. What its parents paid stays paid.
+-- ok | busy {reserved} | missing
+reclaim(1000)
+local list, gone = chain(own)
+if gone == own then
+  return missing(own)
+end
+if list[1].reserved ~= 0 then
+  return {'busy', {}, show({list[1]})}
+end
+redis.call('DEL', KEYS[2], KEYS[4])
+return {'ok', {}, {}}

@@ -1,0 +1,46 @@
+-- Raises a hold to a total, never lowers it, and pushes its lease. A hold that was returned because
+-- its lease ended is taken anew.
+-- KEYS[3] hold
+-- ARGV[5] id  [6] total  [7] lease, ms  [8] refusals that open the circuit
+-- ok {total held} | unknown | conflict {actual} (settled) | missing | open | exceeded
+local member = own .. '#' .. ARGV[5]
+local ends = now + tonumber(ARGV[7])
+local list, gone = chain(own)
+if not list[1] then
+  return missing(gone)
+end
+local hold = redis.call('HMGET', KEYS[3], 'state', 'amount', 'lease', 'actual', 'born')
+local state = hold[5] == list[1].born and hold[1] or nil
+if not state or state == 'voided' then
+  return {'unknown', {}, {}}
+end
+if state == 'settled' then
+  return {'conflict', {hold[4]}, {}}
+end
+local held = state == 'held' and hold[2] or '0'
+local more = tonumber(ARGV[6]) - tonumber(held)
+if more > 0 or state == 'returned' then
+  if gone then
+    return missing(gone)
+  end
+  local refused = ask(own, list, more, member, tonumber(ARGV[8]), member)
+  if refused then
+    return refused
+  end
+  for _, a in ipairs(list) do
+    redis.call('HINCRBY', a.key, 'reserved', more)
+    if a.circuit == HALF_OPEN then
+      redis.call('HSET', a.key, 'trial', member)
+    end
+  end
+  redis.call('HSET', KEYS[3], 'state', 'held', 'amount', ARGV[6])
+  redis.call('PERSIST', KEYS[3])
+  note(own, 'extended', ARGV[5], more, own, '')
+  held = ARGV[6]
+end
+if state == 'held' and ends < tonumber(hold[3]) then
+  ends = tonumber(hold[3])
+end
+redis.call('HSET', KEYS[3], 'lease', ends)
+redis.call('ZADD', KEYS[1], ends, member)
+return {'ok', {held}, show({list[1]})}

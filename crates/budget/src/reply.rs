@@ -1,0 +1,141 @@
+//! What the scripts answer, typed.
+
+use airlock_contract::{AccountId, BudgetStatus, Circuit, Usd};
+use jiff::Timestamp;
+use redis::{ErrorKind, RedisError};
+
+/// `{tag, {details}, {accounts}}`, see `lua/common.lua`.
+pub(crate) type Reply = (String, Vec<String>, Vec<Vec<Option<String>>>);
+
+/// A hold that stands.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Reserved {
+    /// The account, with the hold counted.
+    pub status: BudgetStatus,
+    /// What is held: more than what was asked for if the hold was extended since.
+    pub amount: Usd,
+    /// Alert thresholds not crossed yet that are, should all that is reserved be spent.
+    pub warnings: Vec<u8>,
+    /// The hold was settled before, for this much: nothing is held any more.
+    pub settled: Option<Usd>,
+}
+
+/// A booking.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Settled {
+    /// The account, with the booking counted.
+    pub status: BudgetStatus,
+    /// What was booked.
+    pub booked: Usd,
+    /// What was held for it; zero for a spending without a hold.
+    pub held: Usd,
+    /// The hold's lease had ended and its amount had been returned before.
+    pub late: bool,
+    /// This same call was answered before; nothing was counted now.
+    pub replayed: bool,
+    /// Alert thresholds of the account that this booking crossed. Of all bookings one names each;
+    /// the same booking again names the same.
+    pub warnings: Vec<u8>,
+    /// The same for the account and those above it; without those above if `replayed`.
+    pub alerts: Vec<Alert>,
+}
+
+/// An alert threshold was crossed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Alert {
+    /// Whose.
+    pub account: AccountId,
+    /// Percent of the limit.
+    pub threshold: u8,
+}
+
+/// An account as a script showed it.
+#[derive(Clone, Debug)]
+pub(crate) struct Account {
+    pub(crate) status: BudgetStatus,
+    thresholds: Vec<u8>,
+}
+
+impl Account {
+    /// The thresholds that `spent` reaches.
+    fn reached(&self, spent: Usd) -> Vec<u8> {
+        let (spent, limit) = (i128::from(spent.nanos()), i128::from(self.status.limit.nanos()));
+        let reaches = |percent: &u8| spent * 100 >= i128::from(*percent) * limit;
+        self.thresholds.iter().copied().filter(reaches).collect()
+    }
+
+    /// The thresholds between what was spent `before` and what is spent now.
+    pub(crate) fn crossed_since(&self, before: Usd) -> Vec<u8> {
+        let earlier = self.reached(before);
+        let mut now = self.reached(self.status.spent);
+        now.retain(|percent| !earlier.contains(percent));
+        now
+    }
+
+    /// The thresholds that are not crossed but would be if all that is reserved were spent.
+    pub(crate) fn in_reach(&self) -> Vec<u8> {
+        let mut all = self.reached(self.status.spent.saturating_add(self.status.reserved));
+        all.retain(|percent| !self.status.thresholds_crossed.contains(percent));
+        all
+    }
+}
+
+/// Reads what `show` in `lua/common.lua` wrote.
+pub(crate) fn account(fields: &[Option<String>]) -> Result<Account, RedisError> {
+    let [limit, spent, reserved, circuit, created, expires, thresholds, name] = fields else {
+        return Err(odd("an account has another number of fields"));
+    };
+    let amount = |text: &Option<String>| match text {
+        Some(text) => nanos(text),
+        None => Err(odd("an account lacks an amount")),
+    };
+    let (limit, spent, reserved) = (amount(limit)?, amount(spent)?, amount(reserved)?);
+    let name = name.as_deref().and_then(|name| name.parse().ok());
+    let created = created.as_deref().ok_or_else(|| odd("an account lacks its creation time"))?;
+    let mut account = Account {
+        thresholds: thresholds
+            .as_deref()
+            .unwrap_or_default()
+            .split(',')
+            .filter_map(|percent| percent.parse().ok())
+            .collect(),
+        status: BudgetStatus {
+            run_id: name.ok_or_else(|| odd("an account's name is none"))?,
+            limit,
+            spent,
+            reserved,
+            remaining: limit.saturating_sub(spent).saturating_sub(reserved).or_zero(),
+            exceeded: spent > limit,
+            circuit: match circuit.as_deref() {
+                Some("0") => Circuit::Closed,
+                Some("1") => Circuit::Open,
+                Some("2") => Circuit::HalfOpen,
+                _ => return Err(odd("an account's circuit is none of the three")),
+            },
+            thresholds_crossed: Vec::new(),
+            created_at: rfc3339(created)?,
+            expires_at: expires.as_deref().map(rfc3339).transpose()?,
+        },
+    };
+    account.status.thresholds_crossed = account.reached(spent);
+    Ok(account)
+}
+
+/// An amount as Redis keeps it.
+pub(crate) fn nanos(text: &str) -> Result<Usd, RedisError> {
+    text.parse().map(Usd::from_nanos).map_err(|_| odd("an amount is no whole number"))
+}
+
+fn rfc3339(millis: &str) -> Result<String, RedisError> {
+    millis
+        .parse()
+        .ok()
+        .and_then(|millis| Timestamp::from_millisecond(millis).ok())
+        .map(|time| time.to_string())
+        .ok_or_else(|| odd("a time is no number of milliseconds"))
+}
+
+/// The store holds something that this version did not write.
+pub(crate) fn odd(what: &'static str) -> RedisError {
+    RedisError::from((ErrorKind::UnexpectedReturnType, what))
+}
