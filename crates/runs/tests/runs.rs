@@ -1,4 +1,5 @@
 //! Run records on real servers: the Lua is the logic.
+#![expect(clippy::unwrap_used, reason = "a panic is how a test fails")]
 
 use std::time::Duration;
 
