@@ -1,0 +1,119 @@
+//! Task queues served side by side, each begun anew when the server refused it for a while.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::future::BoxFuture;
+use temporalio_common::telemetry::TelemetryOptions;
+use temporalio_sdk_core::{CoreRuntime, RuntimeOptions};
+use tokio_util::sync::CancellationToken;
+
+use crate::connection::Connection;
+use crate::error::Error;
+use crate::runtime::{self, QueueOptions, Registry};
+
+/// How often this worker tells Temporal that it is there (`temporal worker list`).
+const WORKER_HEARTBEAT: Duration = Duration::from_secs(30);
+const FIRST_WAIT: Duration = Duration::from_secs(1);
+const LONGEST_WAIT: Duration = Duration::from_secs(30);
+
+/// How the worker serves Temporal.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// The main task queue. Default `airlock`.
+    pub task_queue: String,
+    /// The task queue of what an agent's workflow must not do for itself; off by default.
+    pub admin_task_queue: Option<String>,
+    /// Activities that run at the same time on the main queue, at most. Default 100.
+    pub max_concurrent: usize,
+    /// How long running activities may take to hand over once the worker stops. Default 10 s.
+    pub drain: Duration,
+    /// Names the build in Temporal's list of workers. Default: this crate's version.
+    pub build_id: String,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            task_queue: airlock_contract::names::TASK_QUEUE.to_owned(),
+            admin_task_queue: None,
+            max_concurrent: 100,
+            drain: Duration::from_secs(10),
+            build_id: concat!("airlock-", env!("CARGO_PKG_VERSION")).to_owned(),
+        }
+    }
+}
+
+/// One task queue and its activities.
+#[derive(Clone, Debug)]
+pub struct Queue {
+    /// How it is served.
+    pub options: QueueOptions,
+    /// Its activities.
+    pub registry: Registry,
+}
+
+/// Serves `queues` until `shutdown`; then drains them and ends.
+///
+/// # Errors
+///
+/// [`Error::Worker`] and [`Error::NamespaceNotFound`] if a worker cannot begin.
+pub fn run_queues(
+    connection: Connection,
+    queues: Vec<Queue>,
+    shutdown: CancellationToken,
+) -> BoxFuture<'static, Result<(), Error>> {
+    Box::pin(async move {
+        let runtime = core_runtime()?;
+        // If one queue cannot begin, the others stop too.
+        let stop = shutdown.child_token();
+        let served = queues.into_iter().map(|queue| {
+            let (runtime, connection, stop) = (&runtime, &connection, stop.clone());
+            async move {
+                let served = supervise(runtime, connection, queue, &stop).await;
+                stop.cancel();
+                served
+            }
+        });
+        let results = futures_util::future::join_all(served).await;
+        results.into_iter().collect()
+    })
+}
+
+fn core_runtime() -> Result<CoreRuntime, Error> {
+    let refused =
+        |problem: String| Error::Worker { task_queue: "(all)".to_owned(), problem };
+    let options = RuntimeOptions::builder()
+        .telemetry_options(TelemetryOptions::builder().build())
+        .heartbeat_interval(Some(WORKER_HEARTBEAT))
+        .build()
+        .map_err(refused)?;
+    CoreRuntime::new_assume_tokio(options).map_err(|error| refused(error.to_string()))
+}
+
+/// Begins anew after a refusal: core gives up for good after a minute of, say, an expired key.
+async fn supervise(
+    runtime: &CoreRuntime,
+    connection: &Connection,
+    queue: Queue,
+    shutdown: &CancellationToken,
+) -> Result<(), Error> {
+    let registry = Arc::new(queue.registry);
+    let mut wait = FIRST_WAIT;
+    loop {
+        let served =
+            runtime::serve(runtime, connection, &queue.options, registry.clone(), shutdown.clone());
+        let error = match served.await {
+            Err(error @ (Error::Polling { .. } | Error::Call { .. })) => error,
+            ended => return ended,
+        };
+        if shutdown.is_cancelled() {
+            return Ok(());
+        }
+        tracing::error!(%error, again_in = ?wait, "the worker was refused");
+        tokio::select! {
+            () = shutdown.cancelled() => return Ok(()),
+            () = tokio::time::sleep(wait) => wait = (wait * 2).min(LONGEST_WAIT),
+        }
+    }
+}
