@@ -1,0 +1,69 @@
+//! How a path of a request becomes an absolute one.
+
+use super::users::User;
+
+/// Longest path accepted, in bytes.
+const MAX_PATH: usize = 4096;
+
+/// Empty means the home directory, `~` and `~/` are expanded, a relative path starts at home.
+pub(crate) fn resolve(path: &str, user: &User) -> Result<String, String> {
+    if path.len() > MAX_PATH {
+        return Err("path is too long".into());
+    }
+    if path.contains('\0') {
+        return Err("path contains a NUL byte".into());
+    }
+    let home = user.home.trim_end_matches('/');
+    let joined = match path.strip_prefix('~') {
+        None if path.is_empty() => home.to_owned(),
+        None if path.starts_with('/') => path.to_owned(),
+        None => format!("{home}/{path}"),
+        Some("") => home.to_owned(),
+        Some(rest) if rest.starts_with('/') => format!("{home}{rest}"),
+        Some(_) => return Err("cannot expand user-specific home dir".into()),
+    };
+    Ok(clean(&joined))
+}
+
+/// Removes `.`, `..` and doubled slashes by text alone, as Go's `filepath.Clean` does.
+fn clean(path: &str) -> String {
+    let mut parts: Vec<&str> = Vec::new();
+    for part in path.split('/') {
+        match part {
+            "" | "." => {}
+            ".." => {
+                parts.pop();
+            }
+            name => parts.push(name),
+        }
+    }
+    format!("/{}", parts.join("/"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn paths_follow_the_home_directory() {
+        let user = User {
+            name: "user".into(),
+            uid: 1000,
+            gid: 1000,
+            home: "/home/user".into(),
+            groups: vec![],
+        };
+        for (given, want) in [
+            ("", Ok("/home/user")),
+            ("~", Ok("/home/user")),
+            ("~/a", Ok("/home/user/a")),
+            ("a/../b", Ok("/home/user/b")),
+            ("/etc//x/.", Ok("/etc/x")),
+            ("/../..", Ok("/")),
+            ("~other", Err("cannot expand user-specific home dir".to_owned())),
+        ] {
+            assert_eq!(resolve(given, &user), want.map(str::to_owned), "{given}");
+        }
+        assert!(resolve("a\0b", &user).is_err());
+    }
+}

@@ -1,0 +1,413 @@
+//! The control plane: sandboxes as E2B's REST interface has them.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::extract::{Path, Query, Request, State};
+use axum::middleware::{self, Next};
+use axum::response::{IntoResponse as _, Response};
+use axum::routing::{get, post};
+use axum::{Json, Router};
+use bytes::Bytes;
+use http::{HeaderMap, HeaderValue, StatusCode};
+use jiff::Timestamp;
+use secrecy::ExposeSecret as _;
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use serde_json::{Value, json};
+
+use super::idempotency::{Keys, Use};
+use super::sandboxes::{Refusal, Sandbox, Sandboxes, Wanted};
+use super::{listing, metrics};
+use crate::wire::{self, ENVD_VERSION, error, error_with_code};
+
+/// Largest request body, in bytes.
+const MAX_BODY: usize = 1 << 20;
+
+/// A life is never shortened below this by a refresh.
+const MIN_REFRESH: i64 = 15;
+
+#[derive(Debug, Clone)]
+struct App {
+    sandboxes: Arc<Sandboxes>,
+    keys: Arc<Keys>,
+}
+
+/// All routes; those that need the key answer 401 without it.
+pub(crate) fn router(sandboxes: &Arc<Sandboxes>) -> Router {
+    let app = App { sandboxes: Arc::clone(sandboxes), keys: Arc::default() };
+    let keyed = Router::new()
+        .route("/v2/sandboxes", get(list).post(create))
+        .route("/sandboxes", get(list_running).post(create_v1))
+        .route("/sandboxes/metrics", get(all_metrics))
+        .route("/sandboxes/{id}", get(detail).delete(kill))
+        .route("/sandboxes/{id}/timeout", post(set_timeout))
+        .route("/sandboxes/{id}/refreshes", post(refresh))
+        .route("/sandboxes/{id}/connect", post(connect_v1))
+        .route("/v2/sandboxes/{id}/connect", post(connect))
+        .route("/sandboxes/{id}/resume", post(resume))
+        .route("/sandboxes/{id}/pause", post(pause))
+        .route("/sandboxes/{id}/metrics", get(one_metric))
+        .route("/v2/sandboxes/{id}/logs", get(|| async { Json(json!({"logs": []})) }))
+        .fallback(|| async { error(StatusCode::NOT_FOUND, "this host has no such endpoint") })
+        .method_not_allowed_fallback(|| async {
+            error(StatusCode::METHOD_NOT_ALLOWED, "method not allowed")
+        })
+        .layer(axum::extract::DefaultBodyLimit::max(MAX_BODY))
+        .layer(middleware::from_fn_with_state(app.clone(), require_key));
+    Router::new().route("/health", get(|| async { "OK" })).merge(keyed).with_state(app)
+}
+
+async fn require_key(State(app): State<App>, request: Request, next: Next) -> Response {
+    let key = app.sandboxes.config().api_key.expose_secret().as_bytes();
+    match request.headers().get("x-api-key") {
+        Some(given) if wire::same(given.as_bytes(), key) => next.run(request).await,
+        Some(_) => error(StatusCode::UNAUTHORIZED, "invalid API key"),
+        None => error(StatusCode::UNAUTHORIZED, "X-API-Key header is missing"),
+    }
+}
+
+/// An answer that is not the asked one.
+type Answered<T> = Result<T, Box<Response>>;
+
+fn refuse<T>(status: StatusCode, message: &str) -> Answered<T> {
+    Err(Box::new(error(status, message)))
+}
+
+fn answer(result: Answered<Response>) -> Response {
+    result.unwrap_or_else(|answer| *answer)
+}
+
+fn parse<T: DeserializeOwned>(body: &[u8]) -> Answered<T> {
+    let body = if body.is_empty() { b"{}" } else { body };
+    serde_json::from_slice(body)
+        .or_else(|failed| refuse(StatusCode::BAD_REQUEST, &format!("invalid body: {failed}")))
+}
+
+fn find(app: &App, id: &str) -> Answered<Arc<Sandbox>> {
+    app.sandboxes.find(id).map_or_else(
+        || {
+            refuse(
+                StatusCode::NOT_FOUND,
+                &format!("sandbox \"{id}\" doesn't exist or you don't have access to it"),
+            )
+        },
+        Ok,
+    )
+}
+
+#[derive(Debug, Deserialize)]
+struct CreateBody {
+    #[serde(rename = "templateID")]
+    template: Option<String>,
+    timeout: Option<i64>,
+    metadata: Option<BTreeMap<String, String>>,
+    #[serde(rename = "envVars")]
+    envs: Option<BTreeMap<String, String>>,
+    allow_internet_access: Option<bool>,
+    network: Option<Value>,
+    #[serde(rename = "autoPause")]
+    auto_pause: Option<bool>,
+    #[serde(rename = "volumeMounts")]
+    volume_mounts: Option<Vec<Value>>,
+}
+
+async fn create(State(app): State<App>, headers: HeaderMap, body: Bytes) -> Response {
+    let key = headers.get("idempotency-key").map(|key| key.to_str().unwrap_or_default().to_owned());
+    answer(match key {
+        None => create_one(&app, &body, 300).await.map(created),
+        Some(key) if !Keys::is_valid(&key) => {
+            let message = "Idempotency-Key: use 1 to 255 lower-case letters, digits and dashes";
+            refuse(StatusCode::BAD_REQUEST, message)
+        }
+        Some(key) => create_once(&app, &key, &body).await,
+    })
+}
+
+async fn create_v1(State(app): State<App>, body: Bytes) -> Response {
+    answer(create_one(&app, &body, 15).await.map(created))
+}
+
+fn created(reply: Value) -> Response {
+    (StatusCode::CREATED, Json(reply)).into_response()
+}
+
+async fn create_once(app: &App, key: &str, body: &[u8]) -> Answered<Response> {
+    let value: Value = parse(body)?;
+    match app.keys.begin(key, &value) {
+        Use::Again(reply) => return Ok(created(reply)),
+        Use::InProgress => {
+            let message = "a request with this idempotency key is in progress";
+            let code = Some("idempotency_in_progress");
+            return Err(Box::new(error_with_code(StatusCode::CONFLICT, message, code)));
+        }
+        Use::Mismatch => {
+            let message = "this idempotency key was used with another request";
+            let code = Some("idempotency_request_mismatch");
+            return Err(Box::new(error_with_code(StatusCode::UNPROCESSABLE_ENTITY, message, code)));
+        }
+        Use::First => {}
+    }
+    // On its own: the key's state must follow the sandbox, also if the client goes away.
+    let (app, key, body) = (app.clone(), key.to_owned(), body.to_owned());
+    let creating = tokio::spawn(async move {
+        let reply = create_one(&app, &body, 300).await;
+        match &reply {
+            Ok(reply) => app.keys.done(&key, reply.clone()),
+            Err(_) => app.keys.failed(&key),
+        }
+        reply
+    });
+    match creating.await {
+        Ok(reply) => reply.map(created),
+        Err(_panicked) => refuse(StatusCode::INTERNAL_SERVER_ERROR, "internal error"),
+    }
+}
+
+async fn create_one(app: &App, body: &[u8], default_timeout: i64) -> Answered<Value> {
+    let body: CreateBody = parse(body)?;
+    let Some(template) = body.template.filter(|name| !name.is_empty()) else {
+        return refuse(StatusCode::BAD_REQUEST, "templateID: is required");
+    };
+    if body.volume_mounts.is_some_and(|mounts| !mounts.is_empty()) {
+        return refuse(StatusCode::BAD_REQUEST, "volumeMounts: this host has no volumes");
+    }
+    let envs = body.envs.unwrap_or_default();
+    let bad = |text: &str| text.contains('\0');
+    if envs.iter().any(|(key, value)| key.is_empty() || key.contains('=') || bad(key) || bad(value))
+    {
+        return refuse(StatusCode::BAD_REQUEST, "envVars: a name is empty or has '=' or NUL in it");
+    }
+    let timeout = lifetime(app, body.timeout.unwrap_or(default_timeout))?;
+    let wanted = Wanted {
+        template: template.split(':').next().unwrap_or_default().to_owned(),
+        timeout,
+        metadata: body.metadata.unwrap_or_default(),
+        envs,
+        allow_internet_access: body.allow_internet_access,
+        network: body.network,
+        auto_pause: body.auto_pause.unwrap_or(false),
+    };
+    match app.sandboxes.create(wanted).await {
+        Ok(sandbox) => Ok(reply(&sandbox)),
+        Err(Refusal::UnknownTemplate) => {
+            refuse(StatusCode::NOT_FOUND, &format!("template '{template}' not found"))
+        }
+        Err(Refusal::TooMany) => refuse(
+            StatusCode::TOO_MANY_REQUESTS,
+            "you have reached the maximum number of concurrent sandboxes",
+        ),
+        Err(Refusal::Closed) => {
+            refuse(StatusCode::SERVICE_UNAVAILABLE, "this host is shutting down")
+        }
+        Err(Refusal::Failed(failed)) => {
+            tracing::error!(error = &failed as &dyn std::error::Error, "cannot create a sandbox");
+            let message = "the sandbox could not be created; the host's log says why";
+            let code = Some("sandbox_create_failed");
+            Err(Box::new(error_with_code(StatusCode::INTERNAL_SERVER_ERROR, message, code)))
+        }
+    }
+}
+
+/// A number of seconds that a sandbox may be asked to live.
+fn lifetime(app: &App, seconds: i64) -> Answered<Duration> {
+    let max = app.sandboxes.config().limits.max_timeout;
+    match u64::try_from(seconds).map(Duration::from_secs) {
+        Ok(timeout) if !timeout.is_zero() && timeout <= max => Ok(timeout),
+        _ => {
+            let message = format!("timeout: use 1 to {} seconds", max.as_secs());
+            refuse(StatusCode::BAD_REQUEST, &message)
+        }
+    }
+}
+
+fn reply(sandbox: &Sandbox) -> Value {
+    json!({
+        "templateID": sandbox.wanted.template,
+        "alias": sandbox.wanted.template,
+        "sandboxID": sandbox.id,
+        "clientID": "airlock",
+        "envdVersion": ENVD_VERSION,
+        "envdAccessToken": sandbox.token.expose_secret(),
+        "trafficAccessToken": null,
+        "domain": null,
+    })
+}
+
+fn listed(sandbox: &Sandbox) -> Value {
+    let life = *sandbox.life.borrow();
+    json!({
+        "templateID": sandbox.wanted.template,
+        "alias": sandbox.wanted.template,
+        "sandboxID": sandbox.id,
+        "clientID": "airlock",
+        "startedAt": sandbox.started_at.to_string(),
+        "endAt": life.end_at.to_string(),
+        "cpuCount": sandbox.template.cpu_count,
+        "memoryMB": sandbox.template.memory_mb,
+        "diskSizeMB": sandbox.template.disk_mb,
+        "metadata": sandbox.wanted.metadata,
+        "state": if life.paused { "paused" } else { "running" },
+        "envdVersion": ENVD_VERSION,
+    })
+}
+
+async fn list(State(app): State<App>, Query(query): Query<listing::Query>) -> Response {
+    let page = match query.page(app.sandboxes.all(), true) {
+        Ok(page) => page,
+        Err(message) => return error(StatusCode::BAD_REQUEST, &message),
+    };
+    let list: Vec<Value> = page.sandboxes.iter().map(|sandbox| listed(sandbox)).collect();
+    let mut response = Json(list).into_response();
+    if let Some(next) = page.next.and_then(|next| HeaderValue::from_str(&next).ok()) {
+        response.headers_mut().insert("x-next-token", next);
+    }
+    if let Some(total) = page.total_running {
+        response.headers_mut().insert("x-total-running", HeaderValue::from(total));
+    }
+    response
+}
+
+async fn list_running(
+    State(app): State<App>,
+    Query(query): Query<HashMap<String, String>>,
+) -> Response {
+    let query = listing::Query::running(query.get("metadata").cloned());
+    match query.page(app.sandboxes.all(), false) {
+        Ok(page) => {
+            let list: Vec<Value> = page.sandboxes.iter().map(|sandbox| listed(sandbox)).collect();
+            Json(list).into_response()
+        }
+        Err(message) => error(StatusCode::BAD_REQUEST, &message),
+    }
+}
+
+async fn detail(State(app): State<App>, Path(id): Path<String>) -> Response {
+    answer(find(&app, &id).map(|sandbox| {
+        let mut detail = listed(&sandbox);
+        detail["envdAccessToken"] = json!(sandbox.token.expose_secret());
+        detail["domain"] = Value::Null;
+        detail["allowInternetAccess"] = json!(app.sandboxes.shares_network(&sandbox.wanted));
+        let on_timeout = if sandbox.wanted.auto_pause { "pause" } else { "kill" };
+        detail["lifecycle"] = json!({"autoResume": false, "onTimeout": on_timeout});
+        Json(detail).into_response()
+    }))
+}
+
+async fn kill(State(app): State<App>, Path(id): Path<String>) -> Response {
+    match find(&app, &id) {
+        Ok(sandbox) => {
+            sandbox.kill().await;
+            StatusCode::NO_CONTENT.into_response()
+        }
+        Err(answer) => *answer,
+    }
+}
+
+#[derive(Debug, Deserialize)]
+struct TimeoutBody {
+    timeout: Option<i64>,
+}
+
+async fn set_timeout(State(app): State<App>, Path(id): Path<String>, body: Bytes) -> Response {
+    answer((|| {
+        let body: TimeoutBody = parse(&body)?;
+        let Some(seconds) = body.timeout else {
+            return refuse(StatusCode::BAD_REQUEST, "timeout: is required");
+        };
+        let sandbox = find(&app, &id)?;
+        let timeout = lifetime(&app, seconds)?;
+        sandbox.life.send_modify(|life| life.end_at = Timestamp::now() + timeout);
+        Ok(StatusCode::NO_CONTENT.into_response())
+    })())
+}
+
+#[derive(Debug, Deserialize)]
+struct RefreshBody {
+    duration: Option<i64>,
+}
+
+async fn refresh(State(app): State<App>, Path(id): Path<String>, body: Bytes) -> Response {
+    answer((|| {
+        let body: RefreshBody = parse(&body)?;
+        let seconds = body.duration.unwrap_or(MIN_REFRESH);
+        if !(0..=3600).contains(&seconds) {
+            return refuse(StatusCode::BAD_REQUEST, "duration: use 0 to 3600 seconds");
+        }
+        let sandbox = find(&app, &id)?;
+        extend(&sandbox, lifetime(&app, seconds.max(MIN_REFRESH))?);
+        Ok(StatusCode::NO_CONTENT.into_response())
+    })())
+}
+
+/// Moves the end of a sandbox's time away, never nearer.
+fn extend(sandbox: &Sandbox, timeout: Duration) {
+    let end_at = Timestamp::now() + timeout;
+    sandbox.life.send_modify(|life| life.end_at = life.end_at.max(end_at));
+}
+
+async fn connect(State(app): State<App>, Path(id): Path<String>, body: Bytes) -> Response {
+    answer(connect_to(&app, &id, &body, Some(300)))
+}
+
+async fn connect_v1(State(app): State<App>, Path(id): Path<String>, body: Bytes) -> Response {
+    answer(connect_to(&app, &id, &body, None))
+}
+
+fn connect_to(app: &App, id: &str, body: &[u8], default: Option<i64>) -> Answered<Response> {
+    let body: TimeoutBody = parse(body)?;
+    let Some(seconds) = body.timeout.or(default) else {
+        return refuse(StatusCode::BAD_REQUEST, "timeout: is required");
+    };
+    let sandbox = find(app, id)?;
+    let timeout = lifetime(app, seconds)?;
+    let status = if sandbox.life.borrow().paused {
+        sandbox.resume(Timestamp::now() + timeout);
+        StatusCode::CREATED
+    } else {
+        extend(&sandbox, timeout);
+        StatusCode::OK
+    };
+    Ok((status, Json(reply(&sandbox))).into_response())
+}
+
+async fn resume(State(app): State<App>, Path(id): Path<String>, body: Bytes) -> Response {
+    answer((|| {
+        if !find(&app, &id)?.life.borrow().paused {
+            return refuse(StatusCode::CONFLICT, &format!("sandbox {id} is already running"));
+        }
+        connect_to(&app, &id, &body, Some(15))
+    })())
+}
+
+async fn pause(State(app): State<App>, Path(id): Path<String>) -> Response {
+    answer((|| {
+        let sandbox = find(&app, &id)?;
+        if sandbox.life.borrow().paused {
+            return refuse(StatusCode::CONFLICT, &format!("sandbox {id} is already paused"));
+        }
+        if !sandbox.pause() {
+            return refuse(StatusCode::NOT_IMPLEMENTED, "this machine cannot freeze processes");
+        }
+        Ok(StatusCode::NO_CONTENT.into_response())
+    })())
+}
+
+async fn one_metric(State(app): State<App>, Path(id): Path<String>) -> Response {
+    answer(find(&app, &id).map(|sandbox| Json([metrics::read(&sandbox)]).into_response()))
+}
+
+async fn all_metrics(
+    State(app): State<App>,
+    Query(query): Query<HashMap<String, String>>,
+) -> Response {
+    let ids = query.get("sandbox_ids").map(String::as_str).unwrap_or_default();
+    if ids.split(',').count() > 100 {
+        return error(StatusCode::BAD_REQUEST, "sandbox_ids: use at most 100");
+    }
+    let found = ids.split(',').filter_map(|id| app.sandboxes.find(id));
+    let metrics: HashMap<String, metrics::Metric> =
+        found.map(|sandbox| (sandbox.id.clone(), metrics::read(&sandbox))).collect();
+    Json(json!({"sandboxes": metrics})).into_response()
+}

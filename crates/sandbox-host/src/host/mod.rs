@@ -1,0 +1,128 @@
+//! The host: control plane, edge and the owner of all sandboxes.
+
+mod cgroup;
+mod control;
+mod edge;
+mod idempotency;
+mod launch;
+mod listing;
+mod metrics;
+mod probe;
+mod sandboxes;
+
+use std::fs;
+use std::net::SocketAddr;
+use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::net::TcpListener;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+pub use probe::Probe;
+
+use crate::{Config, Error};
+use cgroup::Groups;
+use sandboxes::Sandboxes;
+
+/// How long open connections may take to end at shutdown.
+const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// A running host. Dropping it without [`Host::shutdown`] leaves the end of the sandboxes to the
+/// end of the process, which ends them too.
+#[derive(Debug)]
+pub struct Host {
+    address: SocketAddr,
+    warnings: Vec<String>,
+    sandboxes: Arc<Sandboxes>,
+    stop: CancellationToken,
+    server: JoinHandle<std::io::Result<()>>,
+}
+
+impl Host {
+    /// Starts a host: checks what isolation this machine offers, by building one sandbox, and
+    /// serves.
+    ///
+    /// # Errors
+    /// Whatever is missing for isolation is an error here. What merely weakens it is in
+    /// [`Host::warnings`].
+    pub async fn start(config: Config) -> Result<Self, Error> {
+        let probe = Probe::run();
+        if let Some(reason) = probe.missing.first() {
+            return Err(Error::NoIsolation { reason: reason.clone() });
+        }
+        let init = init_path(&config)?;
+        prepare_data_dir(&config.data_dir)?;
+        let address = config.listen;
+        let listener =
+            TcpListener::bind(address).await.map_err(|source| Error::Listen { address, source })?;
+        let address = listener.local_addr().map_err(|source| Error::Listen { address, source })?;
+        let mut warnings = probe.weaker;
+        warnings.extend(config_warnings(&config));
+        let sandboxes = Sandboxes::new(config, init, Groups::find(), probe.uid_range);
+        let sandboxes = Arc::new(sandboxes);
+        sandboxes.try_out().await?;
+        let stop = CancellationToken::new();
+        let router = edge::router(&sandboxes, control::router(&sandboxes));
+        let server =
+            axum::serve(listener, router).with_graceful_shutdown(stop.clone().cancelled_owned());
+        let server = tokio::spawn(server.into_future());
+        Ok(Self { address, warnings, sandboxes, stop, server })
+    }
+
+    /// Where it listens; the port is the one taken if the configuration left it open.
+    pub fn local_addr(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// What this machine or this configuration makes weaker than it could be.
+    pub fn warnings(&self) -> &[String] {
+        &self.warnings
+    }
+
+    /// Kills every sandbox, waits until nothing of them is left, and stops listening.
+    pub async fn shutdown(self) {
+        self.sandboxes.close().await;
+        self.stop.cancel();
+        let stop = self.server.abort_handle();
+        if tokio::time::timeout(SHUTDOWN_TIMEOUT, self.server).await.is_err() {
+            stop.abort();
+        }
+    }
+}
+
+fn init_path(config: &Config) -> Result<PathBuf, Error> {
+    let path = config.init.clone().unwrap_or_else(|| {
+        let own = std::env::current_exe().unwrap_or_default();
+        own.with_file_name("airlock-sandbox-init")
+    });
+    if path.is_file() { Ok(path) } else { Err(Error::InitMissing { path }) }
+}
+
+/// The data directory is the host's alone; what an earlier host left in it is of no use.
+fn prepare_data_dir(path: &Path) -> Result<(), Error> {
+    let failed = |source| Error::DataDir { path: path.to_owned(), source };
+    let sandboxes = path.join("sandboxes");
+    fs::DirBuilder::new().recursive(true).mode(0o700).create(&sandboxes).map_err(failed)?;
+    fs::set_permissions(path, fs::Permissions::from_mode(0o700)).map_err(failed)
+}
+
+fn config_warnings(config: &Config) -> Vec<String> {
+    let mut warnings = Vec::new();
+    if config.default_internet {
+        warnings.push(
+            "sandboxes share this machine's network unless created without internet: they reach \
+             what this machine reaches, services on loopback included"
+                .to_owned(),
+        );
+    }
+    if !config.listen.ip().is_loopback() {
+        warnings.push(format!(
+            "{} is reachable from other machines without TLS; put a proxy in front",
+            config.listen
+        ));
+    }
+    warnings
+}
