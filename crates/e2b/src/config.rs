@@ -108,9 +108,10 @@ impl Timeouts {
 /// How big answers may be, in bytes. What is over it is [`Error::TooLarge`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Limits {
-    /// One answer of the control plane. Default 8 MiB.
+    /// One answer of the control plane; a list may take eight of them. Default 8 MiB.
     pub control_body: usize,
-    /// One answer of a unary envd call, such as a directory's listing. Default 16 MiB.
+    /// One answer of a unary envd call, such as a directory's listing. Default 8 MiB; never more
+    /// than 100,000 entries.
     pub envd_body: usize,
     /// One message of an envd stream. Default 4 MiB; envd itself sends at most 32 KiB of output
     /// at once.
@@ -123,7 +124,7 @@ impl Default for Limits {
     fn default() -> Self {
         Self {
             control_body: 8 << 20,
-            envd_body: 16 << 20,
+            envd_body: 8 << 20,
             stream_message: 4 << 20,
             list_entries: 100_000,
         }

@@ -98,9 +98,9 @@ pub enum Error {
         detail: Detail,
     },
     /// An answer is over its size limit.
-    #[error("{}: the answer is over {limit} bytes", detail.operation())]
+    #[error("{}: the answer is over the limit of {limit} bytes or entries", detail.operation())]
     TooLarge {
-        /// The limit, in bytes.
+        /// The limit, in bytes; for lists, in entries.
         limit: u64,
         /// For the log.
         detail: Detail,

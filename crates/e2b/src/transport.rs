@@ -241,7 +241,24 @@ fn retry_after(headers: &HeaderMap, now: Timestamp) -> Option<Duration> {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
+
+    proptest! {
+        #[test]
+        fn any_refusal_is_read_without_panic_and_shown_without_its_text(
+            status in 100u16..1000,
+            wait in "[ -~]{0,40}",
+            body in prop::collection::vec(any::<u8>(), 0..200),
+        ) {
+            let headers = [(RETRY_AFTER, HeaderValue::from_str(&wait).unwrap())];
+            let refusal = Refusal::parse(status, &headers.into_iter().collect(), &body);
+            prop_assert!(refusal.retry_after.is_none_or(|wait| wait <= LONGEST_WAIT));
+            let detail = refusal.detail("x");
+            prop_assert!(detail.foreign_text().is_none_or(|text| text.len() <= 1024));
+        }
+    }
 
     fn headers(name: &'static str, value: &'static str) -> HeaderMap {
         [(name.parse().unwrap(), HeaderValue::from_static(value))].into_iter().collect()

@@ -38,6 +38,13 @@ pub(super) struct Call {
     pub(super) names_template: bool,
 }
 
+impl Call {
+    /// Whether only the idempotency key makes it harmless to repeat.
+    pub(super) fn repeat_needs_key(&self) -> bool {
+        self.idempotency_key.is_some()
+    }
+}
+
 /// The answer to a call that succeeded.
 #[derive(Debug)]
 pub(super) struct Answer {

@@ -268,11 +268,14 @@ impl Inner {
     }
 
     /// Calls v2, and v1 where v2 is not known.
+    ///
+    /// Never goes over to v1 with a creation that v2 may have carried out: v1 would do it again.
     pub(super) async fn call_v2_or_v1(
         &self,
         call: impl Fn(bool) -> Result<Call, Error>,
     ) -> Result<Answer, Error> {
-        let failed = match self.call(&call(false)?).await {
+        let first = call(false)?;
+        let failed = match self.call(&first).await {
             Ok(answer) => {
                 self.has_v2.store(true, Ordering::Relaxed);
                 return Ok(answer);
@@ -280,7 +283,8 @@ impl Inner {
             Err(failed) => failed,
         };
         let is_unknown = matches!(failed.error.detail().status(), Some(404 | 405));
-        if !is_unknown || self.has_v2.load(Ordering::Relaxed) {
+        let may_be_done = failed.was_ambiguous && first.repeat_needs_key();
+        if !is_unknown || may_be_done || self.has_v2.load(Ordering::Relaxed) {
             return Err(failed.error);
         }
         Ok(self.call(&call(true)?).await?)

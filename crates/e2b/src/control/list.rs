@@ -31,8 +31,12 @@ impl Client {
         let wanted = query.limit.unwrap_or(usize::MAX);
         let mut found = Vec::new();
         let mut token: Option<String> = None;
+        let mut room = self.0.limits.control_body.saturating_mul(8);
         for _ in 0..MAX_PAGES {
             let answer = self.page(query, token.as_deref()).await?;
+            room = room
+                .checked_sub(answer.body.len())
+                .ok_or_else(|| Error::too_large(OPERATION, self.0.limits.list_entries as u64))?;
             let page: Vec<InfoReply> = decode(OPERATION, &answer)?;
             for reply in page {
                 let info = reply.into_info(OPERATION)?;
@@ -131,6 +135,9 @@ fn matches(query: &ListQuery, info: &SandboxInfo) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use percent_encoding::percent_decode_str;
+    use proptest::prelude::*;
+
     use super::*;
 
     #[test]
@@ -142,6 +149,22 @@ mod tests {
         let mut url: url::Url = "http://h/v2/sandboxes".parse().unwrap();
         add_parameters(&mut url, &query, None, false);
         assert_eq!(url.query(), Some("metadata=k%252520k%3Dv%252526v&limit=100"));
+    }
+
+    proptest! {
+        #[test]
+        fn any_label_survives_the_decoding(
+            labels in prop::collection::btree_map(".{1,12}", ".{0,12}", 1..4),
+        ) {
+            let query = ListQuery { metadata: labels.clone(), ..ListQuery::default() };
+            let mut url: url::Url = "http://h/".parse().unwrap();
+            add_parameters(&mut url, &query, None, true);
+            let (_, value) = url.query_pairs().next().unwrap();
+            let once = |text: &str| percent_decode_str(text).decode_utf8().unwrap().into_owned();
+            let decoded = form_urlencoded::parse(value.as_bytes());
+            let decoded: BTreeMap<_, _> = decoded.map(|(k, v)| (once(&k), once(&v))).collect();
+            prop_assert_eq!(decoded, labels);
+        }
     }
 
     #[test]

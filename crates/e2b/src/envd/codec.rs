@@ -75,6 +75,38 @@ impl Decoder {
     }
 }
 
+/// How many fields a message has at its top level; `None` if it is cut short or malformed.
+///
+/// An entry of a repeated field may take two bytes on the wire and a hundred times that in memory,
+/// so the entries are counted before the message is decoded.
+pub(super) fn count_fields(mut message: &[u8]) -> Option<usize> {
+    let mut count = 0;
+    while !message.is_empty() {
+        let (key, rest) = varint(message)?;
+        let (skipped, rest) = match key & 7 {
+            0 => (0, varint(rest)?.1),
+            1 => (8, rest),
+            2 => varint(rest)?,
+            5 => (4, rest),
+            _ => return None,
+        };
+        message = rest.get(usize::try_from(skipped).ok()?..)?;
+        count += 1;
+    }
+    Some(count)
+}
+
+fn varint(bytes: &[u8]) -> Option<(u64, &[u8])> {
+    let mut value = 0;
+    for (index, &byte) in bytes.iter().enumerate().take(10) {
+        value |= u64::from(byte & 0x7f) << (7 * index);
+        if byte < 0x80 {
+            return Some((value, &bytes[index + 1..]));
+        }
+    }
+    None
+}
+
 /// One message in its envelope.
 pub(super) fn envelope(message: &impl Message) -> Option<Bytes> {
     let length = u32::try_from(message.encoded_len()).ok()?;
@@ -121,7 +153,38 @@ mod tests {
         }
     }
 
+    #[test]
+    fn the_fields_of_a_message_are_counted_without_decoding_it() {
+        use airlock_proto::process::{ListResponse, ProcessConfig, ProcessInfo};
+        let process = ProcessInfo {
+            config: Some(ProcessConfig { args: vec![String::new(); 9], ..Default::default() }),
+            pid: u32::MAX,
+            tag: None,
+        };
+        let list = ListResponse { processes: vec![process; 300] }.encode_to_vec();
+        assert_eq!(count_fields(&list), Some(300));
+        assert_eq!(count_fields(&list[..list.len() - 1]), None);
+        assert_eq!(count_fields(&[]), Some(0));
+        assert_eq!(count_fields(&[0x0b]), None);
+        assert_eq!(
+            count_fields(&[0x0a, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 1]),
+            None
+        );
+    }
+
     proptest! {
+        #[test]
+        fn counting_neither_panics_nor_refuses_what_decodes(
+            bytes in prop::collection::vec(any::<u8>(), 0..64),
+        ) {
+            use airlock_proto::filesystem::ListDirResponse;
+            let decoded = ListDirResponse::decode(bytes.as_slice());
+            // Groups are the one thing that prost skips and this refuses; envd has none.
+            if let Ok(message) = decoded && let Some(count) = count_fields(&bytes) {
+                prop_assert!(message.entries.len() <= count);
+            }
+        }
+
         #[test]
         fn envelopes_come_out_whole_however_the_bytes_are_cut(
             payloads in prop::collection::vec(prop::collection::vec(any::<u8>(), 0..200), 0..20),

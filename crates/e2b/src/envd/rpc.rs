@@ -11,13 +11,15 @@ use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderValue};
 use serde::Deserialize;
 use tokio::time::{Instant, timeout, timeout_at};
 
-use super::codec::{Decoder, Frame, Malformed, envelope};
+use super::codec::{Decoder, Frame, Malformed, count_fields, envelope};
 use super::sandbox::Sandbox;
 use crate::error::{Detail, Error};
 use crate::transport::{self, Refusal};
 
 const UNARY: &str = "application/proto";
 const STREAM: &str = "application/connect+proto";
+/// The most entries of one answer, such as a directory's listing.
+const MAX_FIELDS: usize = 100_000;
 /// The longest timeout that ten digits of milliseconds hold.
 const LONGEST_TIMEOUT: u128 = 9_999_999_999;
 /// How long the last bytes of a finished stream may take before its connection is given up.
@@ -224,6 +226,9 @@ async fn expect(
 }
 
 fn decode<Reply: Message + Default>(operation: &'static str, body: Bytes) -> Result<Reply, Error> {
+    if count_fields(&body).is_some_and(|count| count > MAX_FIELDS) {
+        return Err(Error::too_large(operation, MAX_FIELDS as u64));
+    }
     Reply::decode(body).map_err(|_| Error::protocol(operation, "a message that does not decode"))
 }
 

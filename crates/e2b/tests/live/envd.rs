@@ -32,7 +32,7 @@ async fn rest(stream: &mut ProcessStream) -> (Vec<u8>, i32, String) {
     while let Some(event) = stream.next().await.unwrap() {
         match event {
             ProcessEvent::Stdout(b) | ProcessEvent::Stderr(b) | ProcessEvent::Pty(b) => {
-                out.extend(b)
+                out.extend(b);
             }
             ProcessEvent::End { exit_code, status, .. } => end = Some((exit_code, status)),
         }

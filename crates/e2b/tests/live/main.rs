@@ -4,7 +4,7 @@
 //!   name, else Airlock's own host, started on loopback for each test.
 //! * Upstream's envd, a test that is ignored unless asked for: `AIRLOCK_TEST_ENVD` names its
 //!   binary, which runs commands as root on this machine.
-#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
 
 mod envd;
 mod place;

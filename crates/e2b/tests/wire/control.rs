@@ -209,6 +209,29 @@ async fn a_refused_connection_is_certainly_not_sent() {
 }
 
 #[tokio::test]
+async fn a_creation_that_may_be_done_is_not_done_again_by_v1() {
+    let mut server = Server::start(|n, asked| match (n, asked.target.as_str()) {
+        (_, "/sandboxes") => reply(201, SANDBOX),
+        (0, _) => reply(502, ""),
+        _ => reply(404, ""),
+    })
+    .await;
+    let error = server.client().create(&keyed()).await.unwrap_err();
+    assert!(matches!(error, Error::TemplateNotFound { .. }), "{error:?}");
+    assert_eq!(server.asked().len(), 2);
+}
+
+#[tokio::test]
+async fn tls_has_a_provider_and_its_failure_is_before_anything_is_sent() {
+    let server = Server::start(|_, _| reply(200, "")).await;
+    let mut config = server.config();
+    config.api_url = format!("https://{}", server.address).parse().unwrap();
+    config.timeouts.attempts = 1;
+    let error = airlock_e2b::Client::new(config).unwrap().create(&spec()).await.unwrap_err();
+    assert!(matches!(error, Error::Unavailable { .. }) && error.is_before_send(), "{error:?}");
+}
+
+#[tokio::test]
 async fn kill_tells_whether_there_was_something_to_kill() {
     let mut server = Server::start(|n, _| match n {
         0 => reply(204, ""),
