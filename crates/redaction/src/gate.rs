@@ -25,9 +25,10 @@ pub(crate) fn is_placeholder_body(body: &[u8]) -> bool {
         || ["xxxxx", "your", "placeholder", "redacted"].iter().any(|w| contains_fold(body, w))
 }
 
-/// Letters and digits both.
+/// Two at least of digits, upper case and lower case.
 pub(crate) fn is_mixed(body: &[u8]) -> bool {
-    body.iter().any(u8::is_ascii_digit) && body.iter().any(u8::is_ascii_alphabetic)
+    let has = |of: fn(&u8) -> bool| u8::from(body.iter().any(of));
+    has(u8::is_ascii_digit) + has(u8::is_ascii_uppercase) + has(u8::is_ascii_lowercase) > 1
 }
 
 fn distinct(body: &[u8]) -> u32 {
@@ -262,7 +263,9 @@ fn digits_inside(value: &[u8]) -> bool {
 /// A passphrase in quotes: words of which one holds letters and digits both.
 fn is_phrase(value: &[u8]) -> bool {
     !value.iter().any(|b| matches!(b, b'{' | b'(' | b'<'))
-        && value.split(|b| *b == b' ').any(|word| is_mixed(word) && word.len() > 4)
+        && value
+            .split(|b| *b == b' ')
+            .any(|word| word.len() > 4 && is_mixed(word) && word.iter().any(u8::is_ascii_digit))
         && value.split(|b| *b == b' ').count() < 8
 }
 
