@@ -120,6 +120,20 @@ async fn a_stream_without_its_end_message_is_cut() {
     }
 }
 
+#[tokio::test]
+async fn a_run_cut_at_any_byte_is_never_a_success() {
+    let all = [started(), stdout("out"), stderr("err"), exited(0), end()].concat();
+    let whole = all.len();
+    let server = Server::start(move |n, _| streaming(chunks(vec![all[..n].to_vec()]))).await;
+    let sandbox = server.sandbox();
+    for n in 0..whole {
+        let result = sandbox.run(&StartProcess::shell("x"), 100).await;
+        let is_cut = matches!(result, Err(Error::Cut { .. }));
+        assert!(is_cut, "cut at byte {n} of {whole}: {result:?}");
+    }
+    assert_eq!(sandbox.run(&StartProcess::shell("x"), 100).await.unwrap().exit_code, 0);
+}
+
 #[rstest]
 #[case::too_large(envelope(0, &[0; 1001]), |e: &Error| matches!(e, Error::TooLarge { limit: 1000, .. }))]
 #[case::huge_length(vec![0, 0xff, 0xff, 0xff, 0xff], |e: &Error| matches!(e, Error::TooLarge { .. }))]
