@@ -188,10 +188,10 @@ impl Ledger {
                 .await?;
             // An id may hold any bytes, so a key that looks like ours is read, not trusted.
             for key in keys.iter().filter_map(|key| std::str::from_utf8(key).ok()) {
-                if let Some((family, rest)) = self.keys.parted(key) {
-                    if let Some(rest) = rest.strip_prefix(kind) {
-                        found.insert((family.to_owned(), rest.to_owned()));
-                    }
+                if let Some((family, rest)) = self.keys.parted(key)
+                    && let Some(rest) = rest.strip_prefix(kind)
+                {
+                    found.insert((family.to_owned(), rest.to_owned()));
                 }
             }
             if next == "0" {

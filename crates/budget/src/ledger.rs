@@ -17,7 +17,7 @@ use crate::request::{
 use crate::script::{self, Arg, Keys, Record, Scripts};
 
 /// Longest time to live of an account: ten years.
-const MAX_TTL: Duration = Duration::from_secs(315_360_000);
+const MAX_TTL: Duration = Duration::from_hours(10 * 365 * 24);
 /// Most accounts from one to its topmost parent.
 const MAX_LEVELS: i64 = 8;
 
@@ -220,8 +220,8 @@ impl Ledger {
             ))),
             "missing" => Err(not_found(&reply)),
             _ => {
-                let (held, late) = (amount_at(&reply, 0)?, detail(&reply.1, 1)? == "1");
-                settled(reply, actual, held, late, 2)
+                let (amount, late) = (amount_at(&reply, 0)?, detail(&reply.1, 1)? == "1");
+                settled(reply, actual, amount, late, 2)
             }
         }
     }
@@ -278,8 +278,8 @@ impl Ledger {
         if reply.0 == "busy" {
             let held = status(reply, Usd::ZERO)?.reserved;
             return Err(conflict(format!(
-                "budget account {account} still holds {held} USD; settle or void its holds, or \
-                 wait until their leases end"
+                "budget account {account} has open holds of {held} USD; settle or void them, or wait \
+                 until their leases end"
             )));
         }
         granted(reply, Usd::ZERO).map(|_| ())

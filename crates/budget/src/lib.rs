@@ -1,4 +1,4 @@
-//! BudgetTracker: money, price card and a ledger in Redis.
+//! `BudgetTracker`: money, price card and a ledger in Redis.
 //!
 //! A spending is either booked at once ([`Ledger::spend`]) or held first and settled when its cost
 //! is known ([`Ledger::reserve`], [`Ledger::settle`], [`Ledger::void`]). Each operation is one

@@ -21,11 +21,7 @@ pub struct Settings {
 
 impl Default for Settings {
     fn default() -> Self {
-        Self {
-            refusals_to_open: 10,
-            retention: Duration::from_secs(7 * 24 * 60 * 60),
-            history: 1000,
-        }
+        Self { refusals_to_open: 10, retention: Duration::from_hours(7 * 24), history: 1000 }
     }
 }
 

@@ -102,8 +102,18 @@ local function reclaim(most, skip)
   return returned
 end
 
--- The tag and the account that refuse `amount`, or nothing. `member` may be a half-open circuit's
--- one trial.
+-- Whether a hold of the account itself is open, if only for nothing.
+local function has_holds()
+  local start = own .. '#'
+  for _, member in ipairs(redis.call('ZRANGE', KEYS[1], 0, -1)) do
+    if string.sub(member, 1, #start) == start then
+      return true
+    end
+  end
+  return false
+end
+
+-- The first account whose circuit refuses. `member` may be a half-open circuit's one trial.
 local function open_circuit(list, member)
   for _, a in ipairs(list) do
     if a.circuit == OPEN or (a.circuit == HALF_OPEN and a.trial and a.trial ~= member) then
@@ -112,6 +122,7 @@ local function open_circuit(list, member)
   end
 end
 
+-- The first account that has not `amount` left.
 local function too_poor(list, amount)
   for _, a in ipairs(list) do
     if a.limit - a.spent - a.reserved < amount then

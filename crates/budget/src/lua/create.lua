@@ -9,7 +9,7 @@ if known[1] then
     local tag = known[1] == ARGV[5] and 'again' or 'conflict'
     return {tag, {}, show({{key = KEYS[2], name = own}})}
   end
-  if known[3] ~= '0' then
+  if known[3] ~= '0' or has_holds() then
     return {'busy', {}, {}}
   end
 end
@@ -22,7 +22,9 @@ if ARGV[9] ~= '' then
     return {'deep', {}, {}}
   end
 end
-redis.call('DEL', KEYS[2], KEYS[4])
+if known[1] then
+  redis.call('DEL', KEYS[2], KEYS[4])
+end
 redis.call('HSET', KEYS[2], 'v', 1, 'args', ARGV[5], 'limit', ARGV[6], 'spent', 0, 'reserved', 0,
   'circuit', CLOSED, 'created', now, 'born', clock[1] .. '.' .. clock[2], 'thresholds', ARGV[8])
 if ARGV[9] ~= '' then

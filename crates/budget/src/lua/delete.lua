@@ -5,7 +5,7 @@ local list, gone = chain(own)
 if gone == own then
   return missing(own)
 end
-if list[1].reserved ~= 0 then
+if list[1].reserved ~= 0 or has_holds() then
   return {'busy', {}, show({list[1]})}
 end
 redis.call('DEL', KEYS[2], KEYS[4])

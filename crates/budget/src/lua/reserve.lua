@@ -32,7 +32,9 @@ local refused = ask(own, list, tonumber(ARGV[6]), member, tonumber(ARGV[8]), nil
 if refused then
   return refused
 end
-redis.call('DEL', KEYS[3])
+if hold[1] then
+  redis.call('DEL', KEYS[3])
+end
 redis.call('HSET', KEYS[3], 'v', 1, 'state', 'held', 'asked', ARGV[6], 'amount', ARGV[6], 'lease',
   ends, 'born', list[1].born)
 redis.call('ZADD', KEYS[1], ends, member)

@@ -12,7 +12,7 @@ use crate::support::{LEASE, hold, id, on_every_server, usd};
 async fn the_same_creation_again_finds_the_account_as_it_is_now() {
     on_every_server(async |store| {
         let new = NewBudget {
-            ttl: Some(Duration::from_secs(3600)),
+            ttl: Some(Duration::from_hours(1)),
             alert_thresholds: vec![100, 50, 50],
             ..NewBudget::new(id("team/run"), usd("5"))
         };
@@ -58,7 +58,7 @@ async fn arguments_that_cannot_be_are_refused_before_the_store_is_asked() {
         let key = hold(&account, &"x".repeat(1001));
         refused!(ledger.reserve(&key, usd("1"), LEASE).await, Error::InvalidArgument { .. });
         let key = hold(&account, "exec");
-        for lease in [Duration::ZERO, Duration::from_secs(8 * 24 * 3600)] {
+        for lease in [Duration::ZERO, Duration::from_hours(8 * 24)] {
             refused!(ledger.reserve(&key, usd("1"), lease).await, Error::InvalidArgument { .. });
         }
         assert_eq!(store.sums(&account).await, ["0", "0", "5"]);
@@ -96,7 +96,7 @@ async fn a_deleted_account_is_gone_and_one_that_holds_money_is_not_deleted() {
         store.ledger.reserve(&key, usd("2"), LEASE).await.unwrap();
         refused!(
             store.ledger.delete(&account).await,
-            Error::Conflict { reason } if reason.contains("holds 2 USD")
+            Error::Conflict { reason } if reason.contains("holds of 2 USD")
         );
         store.ledger.settle(&key, usd("1"), "").await.unwrap();
         store.ledger.spend(&account, usd("1"), Some("key"), None).await.unwrap();
@@ -145,7 +145,7 @@ async fn an_expired_account_takes_no_spending_but_books_what_was_open() {
 #[tokio::test]
 async fn every_key_has_a_time_to_live_or_an_owner() {
     on_every_server(async |store| {
-        let ttl = Some(Duration::from_secs(3600));
+        let ttl = Some(Duration::from_hours(1));
         let mortal = NewBudget { ttl, ..NewBudget::new(id("mortal"), usd("5")) };
         store.ledger.create(&mortal).await.unwrap();
         let immortal = store.account("immortal", "5").await;

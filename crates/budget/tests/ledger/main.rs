@@ -1,7 +1,12 @@
 //! The ledger on every Redis and Valkey server found.
+#![expect(clippy::unwrap_used, reason = "a panic is how a test fails, in its helpers too")]
 
 mod accounts;
 mod circuit;
+mod concurrency;
 mod holds;
+mod model;
+mod outages;
 mod parents;
+mod random;
 mod support;

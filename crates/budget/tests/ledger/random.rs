@@ -1,0 +1,213 @@
+//! Thousands of random operations: the scripts and the model agree after each of them.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use airlock_budget::{Error, Ledger, NewBudget, Settings};
+use airlock_contract::{AccountId, Usd};
+use rand::rngs::StdRng;
+use rand::{Rng, SeedableRng};
+
+use crate::model::{Answer, At, Model, Op};
+use crate::support::{LEASE, Store, hold, id, on_every_server};
+
+/// Accounts with their parents and limits in nano-USD.
+const TREE: [(&str, Option<At>, i64); 4] = [
+    ("team", None, 1_000),
+    ("team/a", Some(0), 900),
+    ("team/b", Some(0), 400),
+    ("team/a/leaf", Some(1), 600),
+];
+const IDS: u8 = 12;
+
+fn model(refusals_to_open: u32) -> Model {
+    Model::new(&TREE.map(|(_, parent, limit)| (parent, limit)), refusals_to_open)
+}
+
+fn account(at: At) -> AccountId {
+    id(TREE[at].0)
+}
+
+async fn make(ledger: &Ledger, at: At) {
+    let (name, parent, limit) = TREE[at];
+    let parent = parent.map(account);
+    let new = NewBudget { parent, ..NewBudget::new(id(name), Usd::from_nanos(limit)) };
+    ledger.create(&new).await.unwrap();
+}
+
+fn random_op(random: &mut StdRng) -> Op {
+    let at = random.random_range(0..TREE.len());
+    let id = random.random_range(0..IDS);
+    // Few amounts, so that the same call comes again.
+    let amount = [0, 1, 50, 100, 100, 250, 700][random.random_range(0..7)];
+    match random.random_range(0..100) {
+        0..30 => Op::Reserve { at, id, amount },
+        30..42 => Op::Extend { at, id, total: amount },
+        42..55 => Op::Settle { at, id, actual: amount },
+        55..68 => Op::Void { at, id },
+        68..76 => Op::Spend { at, key: id, amount: amount / 5 },
+        76..79 => Op::TopUp { at, key: id, amount: amount.max(1) },
+        79..81 => Op::Reset { at },
+        81..85 => Op::CanSpend { at, amount },
+        85..98 => Op::Lapse { at, id },
+        // An account with others below it would refuse them while it is away.
+        _ => Op::Remake { at: at.max(2) },
+    }
+}
+
+/// Does `op`; `Err` is an outage, after which the operation may have been done or not.
+async fn run(store: &Store, ledger: &Ledger, op: Op) -> Result<Answer, Error> {
+    let key = |at: At, id: u8| hold(&account(at), &id.to_string());
+    let nanos = Usd::from_nanos;
+    let result = match op {
+        Op::Reserve { at, id, amount } => ledger
+            .reserve(&key(at, id), nanos(amount), LEASE)
+            .await
+            .map(|held| Answer::Amount(held.amount.nanos())),
+        Op::Extend { at, id, total } => ledger
+            .extend(&key(at, id), nanos(total), LEASE)
+            .await
+            .map(|held| Answer::Amount(held.amount.nanos())),
+        Op::Settle { at, id, actual } => ledger
+            .settle(&key(at, id), nanos(actual), "")
+            .await
+            .map(|settled| Answer::Amount(settled.booked.nanos())),
+        Op::Void { at, id } => ledger.void(&key(at, id)).await.map(|_| Answer::Done),
+        Op::Spend { at, key, amount } => ledger
+            .spend(&account(at), nanos(amount), Some(&key.to_string()), None)
+            .await
+            .map(|_| Answer::Amount(amount)),
+        Op::TopUp { at, key, amount } => {
+            ledger.top_up(&account(at), nanos(amount), &key.to_string()).await.map(|_| Answer::Done)
+        }
+        Op::Reset { at } => ledger.reset_circuit(&account(at)).await.map(|_| Answer::Done),
+        Op::CanSpend { at, amount } => ledger
+            .can_spend(&account(at), nanos(amount))
+            .await
+            .map(|can| Answer::Amount(i64::from(can.can_spend))),
+        Op::Lapse { at, id } => {
+            let member = format!("{}#{id}", account(at));
+            let _: i64 = store.redis(&["ZADD", "airlock:{team}:hold", "XX", "1", &member]).await;
+            Ok(Answer::Done)
+        }
+        Op::Remake { at } => match ledger.delete(&account(at)).await {
+            Ok(()) => {
+                make(ledger, at).await;
+                Ok(Answer::Done)
+            }
+            Err(error) => Err(error),
+        },
+    };
+    let place = |name: &AccountId| TREE.iter().position(|(n, ..)| *n == name.as_str()).unwrap();
+    match result {
+        Ok(answer) => Ok(answer),
+        Err(Error::Exceeded { status, .. }) => Ok(Answer::Exceeded(place(&status.run_id))),
+        Err(Error::CircuitOpen { status }) => Ok(Answer::Open(place(&status.run_id))),
+        Err(Error::Conflict { .. }) => Ok(Answer::Conflict),
+        Err(Error::UnknownHold { .. }) => Ok(Answer::Unknown),
+        Err(error) => Err(error),
+    }
+}
+
+/// Compares every account with the model; reading returns what has lapsed.
+async fn compare(ledger: &Ledger, model: &mut Model, context: &str) {
+    model.touch(None);
+    for (at, expected) in model.accounts.iter().enumerate() {
+        let status = loop {
+            match ledger.get(&account(at)).await {
+                Ok(status) => break status,
+                Err(Error::Unavailable(_)) => tokio::time::sleep(Duration::from_millis(2)).await,
+                Err(error) => panic!("{context}: {error:?}"),
+            }
+        };
+        let found = [status.limit, status.spent, status.reserved].map(Usd::nanos);
+        let sums = [expected.limit, expected.spent, expected.reserved];
+        let account = TREE[at].0;
+        assert_eq!((found, status.circuit), (sums, expected.circuit), "{context}: {account}");
+    }
+}
+
+#[tokio::test]
+async fn the_ledger_agrees_with_a_simple_model_over_thousands_of_operations() {
+    on_every_server(async |store| {
+        for round in 0..6 {
+            let seed: u64 = rand::random();
+            let mut random = StdRng::seed_from_u64(seed);
+            let refusals_to_open = [0, 3][round % 2];
+            let mut model = model(refusals_to_open);
+            let settings = Settings { refusals_to_open, ..Settings::default() };
+            let ledger = store.with(settings).await;
+            let () = store.redis(&["FLUSHALL"]).await;
+            for at in 0..TREE.len() {
+                make(&ledger, at).await;
+            }
+            for step in 0..700 {
+                let op = random_op(&mut random);
+                let context = format!("seed {seed}, step {step}, {op:?}");
+                let answer = run(store, &ledger, op).await.unwrap();
+                assert_eq!(answer, model.apply(op), "{context}");
+                // Nobody looks after every third one, so that other operations meet lapsed holds.
+                if step % 3 != 0 && !matches!(op, Op::Lapse { .. }) {
+                    compare(&ledger, &mut model, &context).await;
+                }
+            }
+            compare(&ledger, &mut model, &format!("seed {seed}, end")).await;
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn cut_connections_count_nothing_twice_and_lose_nothing() {
+    on_every_server(async |store| {
+        let seed: u64 = rand::random();
+        let mut random = StdRng::seed_from_u64(seed);
+        let mut model = model(0);
+        let ledger = store.with(Settings { refusals_to_open: 0, ..Settings::default() }).await;
+        for at in 0..TREE.len() {
+            make(&ledger, at).await;
+        }
+        let stop = Arc::new(AtomicBool::new(false));
+        let cutting = async {
+            let mut cuts = 0;
+            while !stop.load(Ordering::Relaxed) {
+                cuts += store.server.cut_connections().await;
+                tokio::time::sleep(Duration::from_millis(3)).await;
+            }
+            cuts
+        };
+        let working = async {
+            let mut outages = 0;
+            for step in 0..1000 {
+                let op = random_op(&mut random);
+                // These ask around the ledger or are not named by an id.
+                if matches!(op, Op::Lapse { .. } | Op::Remake { .. }) {
+                    continue;
+                }
+                let context = format!("seed {seed}, step {step}, {op:?}");
+                let answer = loop {
+                    match run(store, &ledger, op).await {
+                        Ok(answer) => break answer,
+                        Err(Error::Unavailable(_)) => outages += 1,
+                        Err(error) => panic!("{context}: {error:?}"),
+                    }
+                };
+                let expected = model.apply(op);
+                // A refusal whose reply was lost may have opened a half-open circuit already.
+                let same = match (&answer, &expected) {
+                    (Answer::Open(a), Answer::Exceeded(b)) => a == b,
+                    (answer, expected) => answer == expected,
+                };
+                assert!(same, "{context}: {answer:?}, expected {expected:?}");
+                compare(&ledger, &mut model, &context).await;
+            }
+            stop.store(true, Ordering::Relaxed);
+            outages
+        };
+        let (cuts, outages) = tokio::join!(cutting, working);
+        println!("{cuts} connections cut, {outages} calls answered by an outage");
+        assert!(cuts > 20, "only {cuts} connections were cut");
+    })
+    .await;
+}
