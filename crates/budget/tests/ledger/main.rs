@@ -1,5 +1,9 @@
 //! The ledger on every Redis and Valkey server found.
-#![expect(clippy::unwrap_used, reason = "a panic is how a test fails, in its helpers too")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    reason = "a panic is how a test fails, in its helpers too; the output says on which server"
+)]
 
 mod accounts;
 mod circuit;

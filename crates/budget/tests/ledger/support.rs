@@ -6,7 +6,7 @@ use airlock_budget::{HoldKey, Ledger, NewBudget, Settings};
 use airlock_contract::{AccountId, Usd};
 use airlock_testing::{RedisServer, redis_servers};
 
-pub(crate) const LEASE: Duration = Duration::from_secs(60);
+pub(crate) const LEASE: Duration = Duration::from_mins(1);
 
 /// One test on one server.
 pub(crate) struct Store {
