@@ -1,5 +1,4 @@
 //! What a whole fleet shares: rates, permits, leadership.
-#![expect(clippy::unwrap_used, reason = "a panic is how a test fails")]
 
 use std::time::{Duration, Instant};
 
