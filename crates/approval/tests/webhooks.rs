@@ -69,10 +69,11 @@ async fn answer(stream: TcpStream, status: u16) -> Seen {
     loop {
         let mut line = String::new();
         stream.read_line(&mut line).await.unwrap();
-        let Some((name, value)) = line.trim_end().split_once(": ") else {
-            if line.trim_end().is_empty() { break } else { continue }
-        };
-        headers.push((name.to_lowercase(), value.to_owned()));
+        match line.trim_end().split_once(": ") {
+            Some((name, value)) => headers.push((name.to_lowercase(), value.to_owned())),
+            None if line.trim_end().is_empty() => break,
+            None => {}
+        }
     }
     let mut seen = Seen { headers, body: String::new() };
     let mut body = vec![0; seen.header("content-length").parse().unwrap()];
