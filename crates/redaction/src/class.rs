@@ -44,7 +44,10 @@ impl Class {
     /// Space and tab.
     pub(crate) const BLANK: Self = Self(16);
 
-    pub(crate) const COUNT: usize = 17;
+    /// Fourth character of the base64 of three digits: `[w-z0-5]`
+    pub(crate) const DIGITS: Self = Self(17);
+
+    pub(crate) const COUNT: usize = 18;
 
     pub(crate) const fn index(self) -> usize {
         self.0 as usize
@@ -76,12 +79,14 @@ static TABLE: [u32; 256] = table();
 
 const fn table() -> [u32; 256] {
     let mut table = [0; 256];
-    let mut byte = 0;
-    while byte < 256 {
-        table[byte] = bits(byte as u8);
+    let mut byte = 0_u8;
+    loop {
+        table[byte as usize] = bits(byte);
+        if byte == u8::MAX {
+            return table;
+        }
         byte += 1;
     }
-    table
 }
 
 const fn bits(b: u8) -> u32 {
@@ -113,6 +118,7 @@ const fn bits(b: u8) -> u32 {
         | flag(alnum || matches!(b, b'_' | b'-' | b'.'), Class::DOTTED)
         | flag(line && b != b'"' && b != b'\\', Class::QUOTED)
         | flag(b == b' ' || b == b'\t', Class::BLANK)
+        | flag(matches!(b, b'w'..=b'z' | b'0'..=b'5'), Class::DIGITS)
 }
 
 const fn flag(yes: bool, class: Class) -> u32 {

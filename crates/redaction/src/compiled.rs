@@ -2,6 +2,8 @@
 
 use std::sync::{Arc, LazyLock};
 
+use base64::Engine as _;
+
 use crate::class::Class;
 use crate::context::WORDS;
 use crate::custom::{Custom, CustomPattern, MOST_PATTERNS};
@@ -48,6 +50,11 @@ const SPECIALS: &[(&str, Rule, &str, u8)] = &[
     ("?code=", Rule::Parameter, "url_parameter", RANK_SPECIAL),
     ("&code=", Rule::Parameter, "url_parameter", RANK_SPECIAL),
     ("signature=", Rule::Parameter, "url_signature", RANK_SPECIAL),
+    (" -u ", Rule::User, "password", RANK_SPECIAL),
+    ("--user ", Rule::User, "password", RANK_SPECIAL),
+    (":5432:", Rule::Pgpass, "password", RANK_SPECIAL),
+    ("sshpass -p ", Rule::Sshpass, "password", RANK_SPECIAL),
+    ("sshpass -p", Rule::Sshpass, "password", RANK_SPECIAL),
     ("password ", Rule::Netrc, "password", RANK_SPECIAL),
 ];
 
@@ -79,10 +86,13 @@ fn builtin() -> Compiled {
         let rule = Rule::Word(u16::try_from(number).unwrap_or(u16::MAX));
         let kind = kinds.number(word.kind);
         // Three letters need what follows them: the rest of a name or a separator.
-        let after: &[Option<Class>] =
-            if word.word.len() < 4 { &[Some(Class::VALUE), Some(Class::BLANK)] } else { &[None] };
+        let after: &[Option<Class>] = if word.literal.len() < 4 {
+            &[Some(Class::VALUE), Some(Class::BLANK)]
+        } else {
+            &[None]
+        };
         for next in after {
-            add(word.word, true, rule, kind, RANK_WORD, *next, None);
+            add(word.literal, true, rule, kind, RANK_WORD, *next, None);
         }
     }
     for (literal, rule, kind, rank) in SPECIALS {
@@ -92,6 +102,12 @@ fn builtin() -> Compiled {
     add("://", false, Rule::Url, kinds.number("url_password"), RANK_SPECIAL, None, scheme);
     add("eyJ", false, Rule::Jwt, kinds.number("jwt"), RANK_SHAPE, Some(Class::WORD), None);
     add("PRIVATE KEY", false, Rule::Pem, kinds.number("private_key"), RANK_SHAPE, None, None);
+    let discord = kinds.number("discord_token");
+    for number in 10..100 {
+        let lead = base64::engine::general_purpose::STANDARD_NO_PAD.encode(format!("{number}0"));
+        let next = Some(Class::DIGITS);
+        add(&lead[..3], false, Rule::Discord, discord, RANK_SHAPE, next, None);
+    }
     let known = kinds.number(KNOWN);
     Compiled {
         index: Index::new(anchors),

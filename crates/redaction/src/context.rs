@@ -12,7 +12,7 @@ use crate::text::{Text, Verdict};
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Word {
     pub(crate) kind: &'static str,
-    pub(crate) word: &'static str,
+    pub(crate) literal: &'static str,
     trust: Trust,
     /// Must begin an identifier or a part of one (`pass`, not `bypass`).
     bounded: bool,
@@ -20,16 +20,16 @@ pub(crate) struct Word {
     upper: bool,
 }
 
-const fn word(kind: &'static str, word: &'static str, trust: Trust) -> Word {
-    Word { kind, word, trust, bounded: false, upper: false }
+const fn word(kind: &'static str, literal: &'static str, trust: Trust) -> Word {
+    Word { kind, literal, trust, bounded: false, upper: false }
 }
 
-const fn bounded(kind: &'static str, word: &'static str, trust: Trust) -> Word {
-    Word { kind, word, trust, bounded: true, upper: false }
+const fn bounded(kind: &'static str, literal: &'static str, trust: Trust) -> Word {
+    Word { kind, literal, trust, bounded: true, upper: false }
 }
 
-const fn upper(kind: &'static str, word: &'static str) -> Word {
-    Word { kind, word, trust: Trust::Strong, bounded: false, upper: true }
+const fn upper(kind: &'static str, literal: &'static str) -> Word {
+    Word { kind, literal, trust: Trust::Strong, bounded: false, upper: true }
 }
 
 /// Every word, folded to lower case.
@@ -126,7 +126,6 @@ const SUFFIXES: &[&str] = &[
     "root",
     "user",
     "app",
-    "hash",
     "s",
     "0",
     "1",
@@ -253,13 +252,13 @@ const HARMLESS: &[&str] = &[
 ];
 
 const LONGEST_SUFFIX: usize = 40;
-const LONGEST_SEPARATOR: usize = 32;
+const LONGEST_SEPARATOR: usize = 40;
 /// A value longer than this is taken whole, without looking for its end.
 const LONGEST_VALUE: usize = 4096;
 
 impl Word {
     pub(crate) fn verify(&self, text: &mut Text<'_>, at: usize) -> Verdict {
-        let end = at + self.word.len();
+        let end = at + self.literal.len();
         let Some(left) = self.left(text, at) else { return Verdict::No };
         let suffix = Class::WORD.run(text.slice(end, end + LONGEST_SUFFIX + 1));
         if suffix > LONGEST_SUFFIX {
@@ -277,15 +276,21 @@ impl Word {
         if (self.upper && !env) || !self.suffix(text.slice(end, name_end), env) {
             return Verdict::No;
         }
-        let trust = if env { Trust::Env } else { self.trust };
-        value(text, name_end + separator.length, trust)
+        let literal = env || separator.tag || (separator.tight && name.starts_with(b"--"));
+        let trust = if literal { Trust::Env } else { self.trust };
+        match value(text, name_end + separator.length, trust) {
+            Verdict::Hit { end, .. } if separator.tag && text.slice(end, end + 2) != b"</" => {
+                Verdict::No
+            }
+            verdict => verdict,
+        }
     }
 
     /// The part of the identifier before the word, if that leaves it a secret's name.
     fn left<'a>(&self, text: &Text<'a>, at: usize) -> Option<&'a [u8]> {
-        let before = text.slice(at.saturating_sub(48), at);
+        let before = text.slice(at.saturating_sub(96), at);
         let left = &before[before.len() - Class::WORD.run_back(before)..];
-        if self.upper && text.slice(at, at + self.word.len()) != self.word.as_bytes() {
+        if self.upper && text.slice(at, at + self.literal.len()) != self.literal.as_bytes() {
             return None;
         }
         let first = text.get(at)?;
@@ -298,6 +303,12 @@ impl Word {
             if !camel && !upper {
                 return None;
             }
+        }
+        // A name whose beginning was replaced was judged before that.
+        if before[..before.len() - left.len()].ends_with(b"]")
+            && memchr::memmem::find(before, b"[REDACTED:").is_some()
+        {
+            return None;
         }
         let trimmed = match left {
             [head @ .., b'_' | b'-'] => head,
@@ -318,7 +329,7 @@ impl Word {
         if env {
             let last = rest.rsplit(|b| *b == b'_').next().unwrap_or_default();
             return rest.is_empty()
-                || (rest[0] == b'_' || self.word.len() > 4)
+                || (rest[0] == b'_' || self.literal.len() > 4)
                     && !NOT_SECRET.iter().any(|n| n.as_bytes() == last);
         }
         while !rest.is_empty() {
@@ -351,6 +362,8 @@ struct Separator {
     length: usize,
     /// `=` without blanks: as in an environment.
     tight: bool,
+    /// The end of an opening tag: a closing one must follow the value.
+    tag: bool,
 }
 
 fn separator(rest: &[u8], name: &[u8], before: Option<u8>) -> Option<Separator> {
@@ -370,21 +383,41 @@ fn separator(rest: &[u8], name: &[u8], before: Option<u8>) -> Option<Separator> 
     let sign = at + gap;
     let flag = name.starts_with(b"--") || name.starts_with(b"-") && name.len() > 3;
     let (length, tight) = match &rest[sign..] {
-        [b'=', b'=' | b'~', ..] => return None,
+        [b'=', b'=' | b'~', ..] | [b':', b':', ..] | [b'|', b'|', ..] => return None,
         [b'=' | b'-', b'>', ..] | [b':', b'=', ..] => (2, false),
         [b'=', ..] => (1, at == 0 && gap == 0),
-        [b':', b':', ..] => return None,
         [b':', ..] => (1, false),
-        [b'|', b'|', ..] => return None,
         [b'|', ..] if gap > 0 => (1, false),
         [b'>', ..] if before == Some(b'<') && gap == 0 => (1, false),
         [_, ..] if flag && gap > 0 => (0, false),
         _ => return None,
     };
+    let tag = rest[sign] == b'>';
     let after = blanks(sign + length);
     let length = sign + length + after;
-    (length < rest.len() || rest.len() < LONGEST_SEPARATOR)
-        .then_some(Separator { length, tight: tight && after == 0 })
+    let length = if rest[sign] == b':' { length + annotation(&rest[length..]) } else { length };
+    (length < rest.len() || rest.len() < LONGEST_SEPARATOR).then_some(Separator {
+        length,
+        tight: tight && after == 0,
+        tag,
+    })
+}
+
+/// Length of a type between a colon and an equals sign: `password: str = ...`.
+fn annotation(rest: &[u8]) -> usize {
+    let of_type = |b: &&u8| {
+        Class::ALNUM.has(**b)
+            || matches!(**b, b'_' | b'&' | b'[' | b']' | b'<' | b'>' | b'.' | b'|' | b' ')
+    };
+    let length = rest.iter().take_while(of_type).count();
+    match &rest[length..] {
+        [b'=', next, ..]
+            if !matches!(next, b'=' | b'>') && length > 2 && rest[length - 1] == b' ' =>
+        {
+            length + 1 + rest[length + 1..].iter().take_while(|b| **b == b' ').count()
+        }
+        _ => 0,
+    }
 }
 
 /// A value that begins at `at`.

@@ -212,16 +212,61 @@ pub(crate) fn is_secret(value: &[u8], quoted: bool, trust: Trust) -> bool {
     if is_word(seen) {
         return quoted && trust == Trust::Strong && !names_a_secret(seen);
     }
-    trust == Trust::Strong || looks_random(seen)
+    trust == Trust::Strong || looks_random(seen) || is_letters(seen)
 }
 
-/// Only letters, underscores and hyphens, cased as words are.
+/// Letters in words as people and programs write them, joined by `_`, `-` or `.`.
 fn is_word(value: &[u8]) -> bool {
-    if !value.iter().all(|b| b.is_ascii_alphabetic() || matches!(b, b'_' | b'-' | b'.')) {
+    let parts = value.split(|b| matches!(b, b'_' | b'-' | b'.'));
+    parts.filter(|part| !part.is_empty()).all(is_plain_part)
+}
+
+/// One part of a word: no digits, humps as in `camelCase`, vowels as in a language.
+fn is_plain_part(part: &[u8]) -> bool {
+    if !Class::LETTER.all(part) {
         return false;
     }
-    let turns = value.windows(2).filter(|w| w[0].is_ascii_lowercase() && w[1].is_ascii_uppercase());
-    turns.count() * 5 < value.len()
+    let (mut humps, mut odd, mut consonants, mut worst, mut vowels) = (0, 0, 0, 0, 0);
+    for (at, &b) in part.iter().enumerate() {
+        let upper = |at: usize| part.get(at).is_some_and(u8::is_ascii_uppercase);
+        let lower = |at: usize| part.get(at).is_some_and(u8::is_ascii_lowercase);
+        if b.is_ascii_uppercase() && at > 0 && lower(at - 1) {
+            humps += 1;
+            // Two capitals in the middle, or a single small letter between capitals.
+            odd += usize::from(upper(at + 1)) + usize::from(at > 1 && upper(at - 2));
+        }
+        if matches!(b.to_ascii_lowercase(), b'a' | b'e' | b'i' | b'o' | b'u' | b'y') {
+            vowels += 1;
+            consonants = 0;
+        } else {
+            consonants += 1;
+            worst = worst.max(consonants);
+        }
+    }
+    odd < 2
+        && humps * 4 + odd * 3 <= part.len()
+        && worst <= 5
+        && (part.len() < 6 || vowels * 6 >= part.len())
+        && part.windows(2).filter(|pair| is_unheard_of(pair[0], pair[1])).count() < 2
+}
+
+/// Two letters that words do not put side by side.
+fn is_unheard_of(a: u8, b: u8) -> bool {
+    let (a, b) = (a.to_ascii_lowercase(), b.to_ascii_lowercase());
+    let vowel = |c: u8| matches!(c, b'a' | b'e' | b'i' | b'o' | b'u' | b'y');
+    let rare = |c: u8| matches!(c, b'j' | b'q' | b'v' | b'x' | b'z');
+    let heard = matches!(
+        (a, b),
+        (b'x', b'c' | b'p' | b't')
+            | (b'z', b'z' | b'l')
+            | (b'n' | b'd', b'j')
+            | (b't', b'z' | b'x')
+            | (b'n' | b'l' | b'r' | b'd', b'v')
+            | (b'n' | b'r', b'z')
+            | (b's', b'q')
+            | (b'c', b'q')
+    );
+    !vowel(a) && !vowel(b) && (rare(a) || rare(b)) && !heard
 }
 
 /// A string that talks about secrets: `enter-password`, `userToken`.
@@ -244,20 +289,19 @@ fn is_call(value: &[u8]) -> bool {
 
 /// Names joined by dots, colons or arrows: `self.password`, `req.body.token`, `Foo::BAR`.
 fn is_reference(value: &[u8]) -> bool {
-    let Some(first) = value.first() else { return false };
-    let start = first.is_ascii_alphabetic() || matches!(first, b'_' | b'&' | b'*' | b'@' | b'!');
-    let names = value.iter().all(|b| {
-        Class::ALNUM.has(*b)
-            || matches!(b, b'_' | b'.' | b':' | b'?' | b'&' | b'*' | b'>' | b'!' | b'@')
-    });
-    let joined = value
-        .windows(2)
-        .any(|w| (w[0] == b'.' || w == b"::") && (w[1].is_ascii_alphabetic() || w[1] == b':'));
-    start && names && joined && value.len() < 64 && !digits_inside(value)
-}
-
-fn digits_inside(value: &[u8]) -> bool {
-    value.iter().filter(|b| b.is_ascii_digit()).count() > 2
+    let start = value.iter().take_while(|b| matches!(b, b'&' | b'*' | b'@' | b'!' | b'$')).count();
+    let mut names = value[start..]
+        .split(|b| matches!(b, b'.' | b':' | b'?' | b'>'))
+        .map(|name| name.strip_suffix(b"-").unwrap_or(name))
+        .map(|name| name.strip_suffix(b"!").unwrap_or(name))
+        .filter(|name| !name.is_empty());
+    let joined = value.iter().any(|b| matches!(b, b'.' | b':' | b'>'));
+    joined
+        && value.len() < 96
+        && names.all(|name| {
+            let digits = Class::DIGIT.run_back(name);
+            digits < 3 && digits < name.len() && is_word(&name[..name.len() - digits])
+        })
 }
 
 /// A passphrase in quotes: words of which one holds letters and digits both.
@@ -267,6 +311,10 @@ fn is_phrase(value: &[u8]) -> bool {
             .split(|b| *b == b' ')
             .any(|word| word.len() > 4 && is_mixed(word) && word.iter().any(u8::is_ascii_digit))
         && value.split(|b| *b == b' ').count() < 8
+}
+
+fn is_letters(value: &[u8]) -> bool {
+    value.iter().all(|b| b.is_ascii_alphabetic() || matches!(b, b'_' | b'-'))
 }
 
 /// Letters and digits, or letters of random case, or enough symbols.
@@ -296,7 +344,7 @@ fn kind_of(b: u8) -> u8 {
 pub(crate) fn is_path(value: &[u8]) -> bool {
     let rooted = match value {
         [b'/', rest @ ..] => rest.first().is_none_or(|b| Class::DOTTED.has(*b)),
-        [b'.', b'/', ..] | [b'~', b'/', ..] | [b'.', b'.', b'/', ..] => true,
+        [b'.' | b'~', b'/', ..] | [b'.', b'.', b'/', ..] => true,
         [drive, b':', b'\\' | b'/', ..] => drive.is_ascii_alphabetic(),
         _ => false,
     };
@@ -304,11 +352,12 @@ pub(crate) fn is_path(value: &[u8]) -> bool {
 }
 
 fn is_random_part(part: &[u8]) -> bool {
+    let has = |of: fn(&u8) -> bool| part.iter().any(of);
+    let cased = has(u8::is_ascii_uppercase) && has(u8::is_ascii_lowercase);
     part.len() >= 12
         && !part.contains(&b'.')
-        && part.iter().any(u8::is_ascii_digit)
-        && part.iter().any(u8::is_ascii_uppercase)
-        && part.iter().any(u8::is_ascii_lowercase)
+        && cased
+        && (has(u8::is_ascii_digit) || !is_word(part))
 }
 
 /// A URL; what it may hold of a secret, other rules find.
@@ -326,5 +375,8 @@ pub(crate) fn is_credential(value: &[u8]) -> bool {
 /// A long token after a word that is also ordinary English.
 pub(crate) fn is_token(value: &[u8]) -> bool {
     let seen = &value[..value.len().min(SEEN)];
-    value.len() >= 16 && !is_placeholder(seen) && !is_path(seen) && looks_random(seen)
+    value.len() >= 16
+        && !is_placeholder(seen)
+        && !is_path(seen)
+        && (looks_random(seen) || (is_letters(seen) && !is_word(seen)))
 }

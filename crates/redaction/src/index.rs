@@ -23,6 +23,10 @@ pub(crate) enum Rule {
     Jwt,
     Pem,
     Netrc,
+    User,
+    Pgpass,
+    Sshpass,
+    Discord,
     Known(u32),
 }
 

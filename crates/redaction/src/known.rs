@@ -6,6 +6,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD_NO_PAD, URL_SAFE_NO_PAD};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC};
 
+use crate::class::Class;
 use crate::index::Anchor;
 use crate::text::{Text, Verdict};
 
@@ -79,8 +80,7 @@ fn forms_of(value: &str, forms: &mut BTreeSet<Form>) {
             }
         }
     }
-    let hex: String = value.bytes().map(|b| format!("{b:02x}")).collect();
-    add(hex.into_bytes(), true);
+    add(hex(value).into_bytes(), true);
     for text in escaped(value) {
         add(text.into_bytes(), false);
     }
@@ -135,7 +135,26 @@ fn escaped(value: &str) -> Vec<String> {
 
 fn unicode_escape(c: char) -> String {
     let mut units = [0; 2];
-    c.encode_utf16(&mut units).iter().map(|unit| format!("\\u{unit:04x}")).collect()
+    c.encode_utf16(&mut units).iter().fold(String::new(), |mut text, unit| {
+        text.push_str("\\u");
+        for byte in unit.to_be_bytes() {
+            push_hex(byte, &mut text);
+        }
+        text
+    })
+}
+
+fn hex(value: &str) -> String {
+    value.bytes().fold(String::with_capacity(2 * value.len()), |mut text, byte| {
+        push_hex(byte, &mut text);
+        text
+    })
+}
+
+fn push_hex(byte: u8, text: &mut String) {
+    for digit in [byte >> 4, byte & 15] {
+        text.push(char::from_digit(u32::from(digit), 16).unwrap_or('0'));
+    }
 }
 
 /// `%2F` as `%2f`.
@@ -183,6 +202,10 @@ pub(crate) fn verify(anchor: &Anchor, text: &mut Text<'_>, at: usize, offset: us
             }
         }
         end += 1;
+    }
+    if literal.last().is_some_and(u8::is_ascii_alphanumeric) {
+        // What is glued to it goes too, so that nothing new begins where the marker ends.
+        return Verdict::Grow { start, from: end, class: Class::ALNUM };
     }
     Verdict::Hit { start, end }
 }

@@ -141,7 +141,7 @@ impl Builder {
 
     /// Compiles everything and runs the patterns' examples.
     pub fn build(self) -> Result<Redactor, Error> {
-        let values = self.values.iter().map(|value| value.expose_secret());
+        let values = self.values.iter().map(SecretString::expose_secret);
         let compiled = BUILTIN.with_values(values).with_customs(&self.patterns)?;
         Ok(Redactor { compiled: Arc::new(compiled) })
     }

@@ -9,6 +9,7 @@ use std::cmp::Reverse;
 
 use crate::class::Class;
 use crate::compiled::Compiled;
+use crate::gate::Trust;
 use crate::index::{Anchor, Candidate, LONGEST_LITERAL, Rule};
 use crate::pem::Pem;
 use crate::report::Report;
@@ -108,19 +109,21 @@ impl Scanner {
         self.lines.advance(compiled, bytes, base, complete, |start, end, kind| {
             self.spans.push(Span { start, end, rank: RANK_CUSTOM, kind, growth: Growth::Done });
         });
-        if let Some(pending) = &mut self.pending {
-            if !complete && base + bytes.len() < pending.limit {
-                if let Some(class) = pending.class {
-                    let from = pending.from.max(base) - base;
-                    pending.from += class.run(&bytes[from..]);
-                    if pending.from == base + bytes.len() {
-                        return;
-                    }
-                }
-            }
-            self.pending = None;
+        if !complete && self.still_waits(bytes, base) {
+            return;
         }
+        self.pending = None;
         self.search(compiled, bytes, base, complete);
+    }
+
+    /// Whether the new bytes only continue the run that the anchor waits at the end of.
+    fn still_waits(&mut self, bytes: &[u8], base: usize) -> bool {
+        let end = base + bytes.len();
+        let Some(pending) = &mut self.pending else { return false };
+        let Some(class) = pending.class.filter(|_| end < pending.limit) else { return false };
+        let from = pending.from.max(base);
+        pending.from = from + class.run(&bytes[from - base..]);
+        pending.from == end
     }
 
     fn search(&mut self, compiled: &Compiled, bytes: &[u8], base: usize, complete: bool) {
@@ -276,6 +279,7 @@ impl Scanner {
         for span in self.spans.iter().take_while(|span| span.start < settled) {
             if span.start < self.masked || span.end <= self.written {
                 self.masked = self.masked.max(span.end);
+                self.written = self.written.max(self.masked);
                 continue;
             }
             if span.start > self.written {
@@ -395,6 +399,10 @@ fn verify(
         Rule::Jwt => special::jwt(text, at),
         Rule::Pem => special::pem(text, at, length),
         Rule::Netrc => special::netrc(text, at, length),
+        Rule::User => special::user(text, at, length),
+        Rule::Pgpass => special::pgpass(text, at, length),
+        Rule::Sshpass => crate::context::value(text, at + length, Trust::Env),
+        Rule::Discord => special::discord(text, at),
         Rule::Known(_) => crate::known::verify(anchor, text, at, candidate.offset),
     }
 }

@@ -24,7 +24,6 @@ pub(crate) struct Row {
     /// The anchor itself is readable and stays: only what follows is secret.
     pub(crate) keep: bool,
     /// Looks alike and must stay, for the tests.
-    #[cfg_attr(not(test), expect(dead_code, reason = "read by the test of the table"))]
     pub(crate) leaves: &'static [&'static str],
 }
 
@@ -145,12 +144,15 @@ impl Shape {
         let start = match self.before {
             None => anchor,
             Some((class, min, max)) => {
-                let before = text.before(anchor);
-                let length = class.run_back(before);
-                if length < min || length > max {
-                    return None;
-                }
-                anchor - length
+                let length = class.run_back(text.before(anchor)).min(max);
+                let fits = |&length: &usize| {
+                    let start = anchor - length;
+                    // The letter of an escape is not of the token.
+                    let escape = text.previous(start) == Some(b'\\')
+                        && matches!(text.get(start), Some(b'n' | b'r' | b't'));
+                    begins(text, start, self.strict) && !escape
+                };
+                anchor - (min..=length).rev().find(fits)?
             }
         };
         begins(text, start, self.strict).then_some(start)

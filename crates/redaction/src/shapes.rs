@@ -26,6 +26,9 @@ pub(crate) const SHAPES: &[Row] = &[
     // Clouds.
     row("aws_access_key", &["AKIA", "ASIA", "ABIA", "ACCA"], "B16")
         .leaves(&["AKIAlooksthesame1234"]),
+    row("aws_secret_key", &["AKIA", "ASIA"], "B16 ',' b40"),
+    row("aws_secret_key", &["AKIA", "ASIA"], "B16 ':' b40"),
+    row("aws_secret_key", &["AKIA", "ASIA"], "B16 '\t' b40"),
     row("aws_session_token", &["IQoJb3JpZ2luX2Vj", "FwoGZXIvYXdz", "FQoGZXIvYXdz"], "p60+"),
     row("aws_bedrock_key", &["ABSK"], "b100+").strict(),
     row("aws_bedrock_key", &["bedrock-api-key-"], "b30+"),
@@ -36,7 +39,7 @@ pub(crate) const SHAPES: &[Row] = &[
     row("azure_client_secret", &["Q~"], "t31-40").before("a4"),
     row("azure_storage_key", &["AccountKey=", "accountkey="], "b60+").keep(),
     row("azure_shared_access_key", &["SharedAccessKey=", "sharedaccesskey="], "b40+").keep(),
-    row("azure_devops_token", &["JQQJ99"], "a10-30 'AZDO' a4+").before("a40-60"),
+    row("azure_devops_token", &["JQQJ99"], "a20+").before("a40-60"),
     row("alibaba_key", &["LTAI"], "a16-24").strict().mixed(),
     row("digitalocean_token", &["dop_v1_", "doo_v1_", "dor_v1_"], "h60+"),
     row("cloudflare_key", &["v1.0-"], "h24 '-' h140+"),
@@ -84,7 +87,7 @@ pub(crate) const SHAPES: &[Row] = &[
     row("atlassian_token", &["ATATT3"], "w120+"),
     row("npm_token", &["npm_"], "a36+"),
     row("pypi_token", &["pypi-AgEIcHlwaS5vcmc", "pypi-AgENdGVzdC5weXBp", "pypi-AgE"], "w40+"),
-    row("rubygems_key", &["rubygems_"], "h48+"),
+    row("gem_key", &["rubygems_"], "h48+"),
     row("crates_io_token", &["cio"], "a32").strict().mixed(),
     row("docker_token", &["dckr_pat_", "dckr_oat_"], "w24+"),
     row("clojars_token", &["CLOJARS_"], "h60+"),
@@ -115,7 +118,7 @@ pub(crate) const SHAPES: &[Row] = &[
         &["access-production-", "access-sandbox-", "access-development-"],
         "h8 '-' h4 '-' h4 '-' h4 '-' h12+",
     ),
-    row("shippo_token", &["shippo_live_", "shippo_test_"], "h40+"),
+    row("shippo_key", &["shippo_live_", "shippo_test_"], "h40+"),
     row("easypost_key", &["EZAK", "EZTK"], "a54+").strict(),
     // Messages and mail.
     row(
@@ -182,3 +185,6 @@ pub(crate) const SHAPES: &[Row] = &[
     row("typeform_token", &["tfp_"], "w50+"),
     row("adobe_secret", &["p8e-"], "a32+"),
 ];
+
+#[cfg(test)]
+mod tests;

@@ -4,7 +4,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD_NO_PAD, URL_SAFE_NO_PAD};
 
 use crate::class::Class;
-use crate::gate;
+use crate::gate::{self, Trust};
 use crate::shape::{begins, follows};
 use crate::text::{Text, Verdict};
 
@@ -35,7 +35,9 @@ pub(crate) fn authorization(text: &mut Text<'_>, at: usize, length: usize) -> Ve
 fn credential_start(lead: &[u8]) -> Option<(usize, &[u8])> {
     let skip =
         |from: usize, of: &[u8]| from + lead[from..].iter().take_while(|b| of.contains(b)).count();
-    let name = skip(0, b"\\\"'`] \t");
+    let quoted = skip(0, b"\\\"'`");
+    let closed = if quoted > 0 { skip(quoted, b"]") } else { 0 };
+    let name = skip(closed, b" \t");
     let separator = skip(name, b":=>,");
     if separator == name || separator - name > 2 {
         return None;
@@ -136,8 +138,10 @@ pub(crate) fn url(text: &mut Text<'_>, at: usize) -> Verdict {
         (None, Some(host)) if host >= 20 && gate::is_token(&authority[..host]) => {
             Verdict::Hit { start, end: start + host }
         }
-        (Some(colon), None) if !Class::DIGIT.all(&authority[colon + 1..]) => {
-            slashed(text, start + colon + 1, end)
+        (Some(colon), None) => {
+            let rest = &authority[colon + 1..];
+            let port = Class::DIGIT.all(rest) && (text.get(end) == Some(b'/') || !rest.is_empty());
+            if port { Verdict::No } else { slashed(text, start + colon + 1, end) }
         }
         _ => Verdict::No,
     }
@@ -210,6 +214,78 @@ pub(crate) fn netrc(text: &mut Text<'_>, at: usize, length: usize) -> Verdict {
         return Verdict::No;
     }
     Verdict::Grow { start, from: start, class: Class::VALUE }
+}
+
+/// `curl -u user:password`.
+pub(crate) fn user(text: &mut Text<'_>, at: usize, length: usize) -> Verdict {
+    let lead = text.slice(at + length, at + length + 2);
+    let start = at + length + lead.iter().take_while(|b| matches!(b, b'"' | b'\'' | b' ')).count();
+    let run = text.run(Class::VALUE, start);
+    let seen = text.slice(start, run.end.min(start + gate::SEEN));
+    let name = Class::DOTTED.run(seen);
+    let password = start + name + 1;
+    if run.open && seen.len() < gate::SEEN {
+        let start = if seen.get(name) == Some(&b':') { password } else { run.end };
+        return Verdict::More { start, from: run.end, class: Some(Class::VALUE) };
+    }
+    match seen.get(name..) {
+        Some([b':', rest @ ..]) if name > 0 && gate::is_secret(rest, false, Trust::Strong) => {
+            Verdict::Grow { start: password, from: password, class: Class::VALUE }
+        }
+        _ => Verdict::No,
+    }
+}
+
+/// `host:5432:database:user:password`, from its port, as in a pgpass file.
+pub(crate) fn pgpass(text: &mut Text<'_>, at: usize, length: usize) -> Verdict {
+    let run = text.run(Class::VALUE, at + length);
+    let seen = text.slice(at + length, run.end.min(at + length + gate::SEEN));
+    let mut fields = seen.splitn(3, |b| *b == b':');
+    let (database, user, password) = (fields.next(), fields.next(), fields.next());
+    let start = at + length + seen.len() - password.unwrap_or_default().len();
+    if run.open && seen.len() < gate::SEEN {
+        return Verdict::More { start, from: run.end, class: Some(Class::VALUE) };
+    }
+    let named = |field: Option<&[u8]>| {
+        field
+            .is_some_and(|f| !f.is_empty() && f.iter().all(|b| Class::DOTTED.has(*b) || *b == b'*'))
+    };
+    match password {
+        Some(password)
+            if named(database) && named(user) && gate::is_secret(password, true, Trust::Env) =>
+        {
+            Verdict::Grow { start, from: start, class: Class::VALUE }
+        }
+        _ => Verdict::No,
+    }
+}
+
+/// A Discord bot's token: base64 of its number, a time, a code.
+pub(crate) fn discord(text: &mut Text<'_>, at: usize) -> Verdict {
+    if !begins(text, at, true) {
+        return Verdict::No;
+    }
+    let mut start = at;
+    for (min, max) in [(22, 28), (5, 8)] {
+        let run = text.run(Class::WORD, start);
+        if run.open && run.end - start <= max {
+            return Verdict::More { start: at, from: run.end, class: Some(Class::WORD) };
+        }
+        if !(min..=max).contains(&(run.end - start)) || text.get(run.end) != Some(b'.') {
+            return Verdict::No;
+        }
+        start = run.end + 1;
+    }
+    let number = text.slice(at, at + 20);
+    let digits = STANDARD_NO_PAD.decode(number).is_ok_and(|plain| Class::DIGIT.all(&plain));
+    let run = text.run(Class::WORD, start);
+    match (digits, run.end - start >= 27) {
+        (true, true) => Verdict::Grow { start: at, from: start, class: Class::WORD },
+        (true, false) if run.open => {
+            Verdict::More { start: at, from: run.end, class: Some(Class::WORD) }
+        }
+        _ => Verdict::No,
+    }
 }
 
 /// `-----BEGIN ... PRIVATE KEY-----`, from its middle.
