@@ -13,6 +13,21 @@
 //! Keys: `<prefix>:approval:{<id>}` (hash), `<prefix>:approvals:pending` (ids sorted by expiry, in
 //! another hash slot of a Cluster; [`Approvals::list`] puts right what a crash in between left),
 //! `<prefix>:approval:{<id>}:sent:...` (webhooks).
+//!
+//! ```no_run
+//! # async fn example(
+//! #     conn: redis::aio::ConnectionManager,
+//! #     new: airlock_approval::NewRequest,
+//! # ) -> Result<(), airlock_approval::Error> {
+//! use airlock_approval::{Approvals, Options};
+//!
+//! let approvals = Approvals::new(conn, "airlock", Options::default());
+//! let asked = approvals.request(&new).await?;
+//! approvals.approve(&asked.id, "ada@example.com").await?;
+//! approvals.consume(&asked.id, &new.digest(), &new.execution).await?;
+//! # Ok(())
+//! # }
+//! ```
 #![forbid(unsafe_code)]
 
 mod approval;

@@ -21,6 +21,18 @@
 //! [`Verifier::expecting`] holds a chain to them.
 //!
 //! Records are written as they are given: redact them first.
+//!
+//! ```no_run
+//! # async fn example() -> Result<(), airlock_audit::Error> {
+//! use airlock_audit::{Event, Log, Reader, Sink};
+//!
+//! let log = Log::new(vec![Sink::file("audit.jsonl", true).await?]);
+//! let receipt = log.append(Event::new("policy.decided").with("outcome", "deny")).await?;
+//! assert_eq!(receipt.sequence, 1);
+//! assert!(Reader::file("audit.jsonl").verify(None).await?.is_intact());
+//! # Ok(())
+//! # }
+//! ```
 #![forbid(unsafe_code)]
 
 mod canonical;

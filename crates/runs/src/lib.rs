@@ -20,6 +20,28 @@
 //!
 //! [`Admission`] and [`Leadership`] are small neighbours: how fast and how many sandboxes a fleet
 //! creates, and which process reaps.
+//!
+//! ```no_run
+//! # async fn example(
+//! #     conn: redis::aio::ConnectionManager,
+//! #     run: airlock_runs::RunKey,
+//! # ) -> Result<(), airlock_runs::Error> {
+//! use airlock_runs::{Claim, Fence, Runs};
+//!
+//! let runs = Runs::new(conn, "airlock");
+//! let fence = Fence(1_790_000_000_000_000);
+//! let ttl = std::time::Duration::from_hours(24);
+//! match runs.claim(&run, fence, "digest of the input", ttl).await? {
+//!     Claim::Finished(outcome) => println!("done before: {outcome}"),
+//!     Claim::Started(_) | Claim::Resumed(_) => {
+//!         if runs.starting(&run, fence, 0).await? {
+//!             // Nobody has started command 0 before.
+//!         }
+//!     }
+//! }
+//! # Ok(())
+//! # }
+//! ```
 #![forbid(unsafe_code)]
 
 mod admission;
