@@ -70,7 +70,7 @@ impl Client {
         })))
     }
 
-    /// Creates a sandbox.
+    /// Creates a sandbox. Dropping the future leaves open whether one exists.
     ///
     /// # Errors
     /// [`Error::TemplateNotFound`], [`Error::Auth`] and [`Error::InvalidArgument`] are for good;
@@ -78,6 +78,7 @@ impl Client {
     /// sandbox may exist, to be found by the idempotency key or by its labels.
     pub async fn create(&self, spec: &CreateSandbox) -> Result<Sandbox, Error> {
         ids::check_template(&spec.template)?;
+        spec.network.as_ref().map_or(Ok(()), Network::check)?;
         if let Some(key) = &spec.idempotency_key {
             ids::check_idempotency_key(key)?;
         }
@@ -166,6 +167,7 @@ impl Client {
     /// Replaces what a sandbox may reach. What `network` does not name is cleared.
     pub async fn update_network(&self, id: &str, network: &Network) -> Result<(), Error> {
         let operation = "update network";
+        network.check()?;
         let id = ids::sandbox_id(id)?;
         let call = Call {
             method: Method::PUT,

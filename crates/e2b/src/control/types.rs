@@ -2,10 +2,16 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::net::IpAddr;
 use std::time::Duration;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
+
+use crate::error::Error;
+
+/// Every address.
+const EVERYWHERE: &str = "0.0.0.0/0";
 
 /// A sandbox to create.
 #[derive(Clone)]
@@ -80,12 +86,31 @@ pub struct Network {
 impl Network {
     /// No way out at all.
     pub fn none() -> Self {
-        Self { deny_out: vec!["0.0.0.0/0".to_owned()], ..Self::default() }
+        Self { deny_out: vec![EVERYWHERE.to_owned()], ..Self::default() }
     }
 
     /// A way out to these hosts, addresses and blocks only.
     pub fn only(allow: impl IntoIterator<Item = impl Into<String>>) -> Self {
         Self { allow_out: allow.into_iter().map(Into::into).collect(), ..Self::none() }
+    }
+
+    /// Refuses what the provider would refuse without saying why.
+    pub(super) fn check(&self) -> Result<(), Error> {
+        let is_block = |entry: &String| {
+            let address = entry.split_once('/').map_or(entry.as_str(), |(address, _)| address);
+            address.parse::<IpAddr>().is_ok()
+        };
+        if !self.deny_out.iter().all(is_block) {
+            return Err(Error::invalid(
+                "network.deny_out: takes addresses and CIDR blocks, no domains; deny 0.0.0.0/0 \
+                 and list in allow_out what may be reached",
+            ));
+        }
+        let denies_all = self.deny_out.iter().any(|entry| entry == EVERYWHERE);
+        if !denies_all && !self.allow_out.iter().all(is_block) {
+            return Err(Error::invalid("network.allow_out: domains need 0.0.0.0/0 in deny_out"));
+        }
+        Ok(())
     }
 }
 
@@ -178,4 +203,32 @@ pub struct Metric {
     /// Disk there is, in bytes.
     #[serde(default)]
     pub disk_total: u64,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_network_that_the_provider_would_refuse_is_refused_with_the_remedy() {
+        let network = |allow: &[&str], deny: &[&str]| {
+            let list = |entries: &[&str]| entries.iter().map(|&entry| entry.to_owned()).collect();
+            Network { allow_out: list(allow), deny_out: list(deny), allow_public_traffic: None }
+        };
+        for good in [
+            Network::none(),
+            Network::only(["pypi.org", "*.crates.io", "10.0.0.0/8"]),
+            network(&["1.1.1.1", "fd00::/8"], &[]),
+            network(&[], &["169.254.0.0/16"]),
+        ] {
+            good.check().unwrap();
+        }
+        for (bad, remedy) in [
+            (network(&["pypi.org"], &[]), "0.0.0.0/0 in deny_out"),
+            (network(&[], &["evil.example"]), "no domains"),
+        ] {
+            let error = bad.check().unwrap_err().to_string();
+            assert!(error.contains(remedy), "{error}");
+        }
+    }
 }

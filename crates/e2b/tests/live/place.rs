@@ -3,6 +3,7 @@
 use std::net::TcpListener;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
+use std::sync::OnceLock;
 use std::time::Duration;
 
 use airlock_e2b::{Client, Config, CreateSandbox, Sandbox};
@@ -134,16 +135,20 @@ async fn host() -> (Client, String, Backend) {
 
 /// Builds the sandboxes' first process, which is a binary of another package, beside this test.
 fn init_binary() -> PathBuf {
-    let test = std::env::current_exe().unwrap();
-    let profile = test.parent().and_then(|deps| deps.parent()).unwrap().to_owned();
-    let built = Command::new(env!("CARGO"))
-        .args(["build", "--quiet", "--package", "airlock-sandbox-host"])
-        .args(["--bin", "airlock-sandbox-init", "--target-dir"])
-        .arg(profile.parent().unwrap())
-        .status()
-        .unwrap();
-    assert!(built.success(), "airlock-sandbox-init does not build");
-    profile.join("airlock-sandbox-init")
+    static BUILT: OnceLock<PathBuf> = OnceLock::new();
+    let build = || {
+        let test = std::env::current_exe().unwrap();
+        let profile = test.parent().and_then(|deps| deps.parent()).unwrap().to_owned();
+        let built = Command::new(env!("CARGO"))
+            .args(["build", "--quiet", "--package", "airlock-sandbox-host"])
+            .args(["--bin", "airlock-sandbox-init", "--target-dir"])
+            .arg(profile.parent().unwrap())
+            .status()
+            .unwrap();
+        assert!(built.success(), "airlock-sandbox-init does not build");
+        profile.join("airlock-sandbox-init")
+    };
+    BUILT.get_or_init(build).clone()
 }
 
 async fn wait_until_ready(client: &Client) {
