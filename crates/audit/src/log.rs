@@ -51,7 +51,7 @@ impl Log {
     /// [`Error::Unavailable`] if no required sink has it: what was to be recorded must not be done.
     /// [`Error::TooLarge`] for an event that is over the limit; nothing is written.
     pub async fn append(&self, event: Event) -> Result<Receipt, Error> {
-        self.refuse_while_down().await?;
+        self.ready().await?;
         let sealed = self.seal(event)?;
         let sequence = sealed.record.sequence;
         let receipt = sealed.receipt();
@@ -72,14 +72,13 @@ impl Log {
         self.append(Event::new(CLOSED)).await
     }
 
-    /// Whether a required sink can be written now, as far as is known without writing.
-    pub fn is_writable(&self) -> bool {
-        let mut required = self.sinks.iter().filter(|sink| sink.is_required()).peekable();
-        required.peek().is_none() || required.any(|sink| !sink.is_behind())
-    }
-
-    /// While every required sink is behind, nothing new enters the chain: it would only pile up.
-    async fn refuse_while_down(&self) -> Result<(), Error> {
+    /// Whether the log can be written. While every required sink is behind, tries to write what
+    /// waits: so a readiness check also finds out that a store has come back.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`] if no required sink can be written. Then nothing new enters the chain
+    /// either: it would only pile up.
+    pub async fn ready(&self) -> Result<(), Error> {
         if self.is_writable() {
             return Ok(());
         }
@@ -88,6 +87,13 @@ impl Log {
             return Ok(());
         }
         Err(Error::Unavailable)
+    }
+
+    /// Whether the last write to a required sink succeeded, without a try. Once false it stays so
+    /// until somebody appends or asks whether the log is [ready](Self::ready).
+    pub fn is_writable(&self) -> bool {
+        let mut required = self.sinks.iter().filter(|sink| sink.is_required()).peekable();
+        required.peek().is_none() || required.any(|sink| !sink.is_behind())
     }
 
     /// Puts the event into the chain and the record into every sink's queue, in one step, so that

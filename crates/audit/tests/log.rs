@@ -192,11 +192,15 @@ async fn a_store_that_comes_back_gets_what_it_missed() {
         for _ in 0..5 {
             assert!(matches!(log.append(event(2)).await, Err(Error::Unavailable)));
         }
+        assert!(log.ready().await.is_err());
         let () = redis::cmd("CONFIG")
             .arg(&["SET", "min-replicas-to-write", "0"])
             .query_async(&mut admin)
             .await
             .unwrap();
+        assert!(!log.is_writable());
+        log.ready().await.unwrap();
+        assert!(log.is_writable(), "asking finds out that the store is back");
         let last = log.append(event(3)).await.unwrap();
         // Only the one event that found the store down entered the chain.
         assert_eq!((first.sequence, last.sequence), (1, 3));
