@@ -1,6 +1,33 @@
-//! Each use case once: execute, batch, budgets, decisions; knows no Temporal and no HTTP.
+//! The engine: each use case once - execute, batch, decisions, budgets. Knows no Temporal and no
+//! HTTP; a door gives it a [`RunContext`] and JSON, and gets JSON or a failure.
+//!
+//! The promise it keeps for a run: a command is started at most once, costs no more than was held
+//! for it, shows no secret, leaves no sandbox behind, and its result survives the death of this
+//! process. Everything that lasts is in the run record, the ledger and the sandbox; an attempt
+//! that dies at any point leaves what the next one needs.
+//!
+//! - [`Engine`] is made of [`Parts`]; it reads no environment.
+//! - The way of one run is in `run/`, a file a step.
+//! - The wrapper that runs in the sandbox is `wrapper.sh`.
+//! - Every error becomes a failure in `failure.rs`.
 #![forbid(unsafe_code)]
 
+mod batch;
+mod config;
 mod context;
+mod doors;
+mod engine;
+mod execute;
+mod failure;
+pub mod metrics;
+mod plan;
+mod pulse;
+mod run;
+mod secrets;
 
+pub use config::{AutoCreate, Config, LeaseLengths, Margins, OutputCaps};
 pub use context::{Attempt, Ending, Liveness, RunContext, StopReason};
+pub use doors::{decide, invalid_input};
+pub use engine::{Engine, Parts};
+pub use failure::budget as budget_failure;
+pub use secrets::{NoSecrets, SecretSource};

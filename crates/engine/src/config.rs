@@ -1,0 +1,130 @@
+//! What a deployment sets. Plain values: nothing here reads the environment.
+
+use std::time::Duration;
+
+use airlock_contract::{Limits, NetworkInput, Usd};
+
+/// Settings of the engine. [`Config::default`] suits a laptop and E2B's cloud alike.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// Template of a run that names none.
+    pub default_template: String,
+    /// The Linux user that commands run as, inside the sandbox.
+    pub user: String,
+    /// What inputs are held to.
+    pub limits: Limits,
+    /// How much output is kept.
+    pub output: OutputCaps,
+    /// Sandbox time around the command that a reservation covers.
+    pub margins: Margins,
+    /// How long a sandbox lives if nobody renews it.
+    pub lease: LeaseLengths,
+    /// References that `secretEnv` may use, such as `env:NPM_TOKEN` or `file:/run/secrets/x`; a
+    /// trailing `*` allows every reference that begins so. Empty: none.
+    pub secret_env: Vec<String>,
+    /// Makes an account at its first use; none: an account must be created.
+    pub auto_create: Option<AutoCreate>,
+    /// The network of a run that names none, within what the policy allows.
+    pub network: Option<NetworkInput>,
+    /// How long an approval may be answered and used where the policy does not say.
+    pub approval_ttl: Duration,
+    /// How long a finished run answers again; also how long an unfinished one is remembered
+    /// beyond its attempt's deadline.
+    pub remember: Duration,
+}
+
+/// Output that is kept, in bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct OutputCaps {
+    /// Of one stream in a result: half from the beginning, half from the end.
+    pub stream: usize,
+    /// Of all streams of a batch together.
+    pub batch: usize,
+    /// Of one stream in the sandbox; beyond it only the number of bytes and the end are kept.
+    pub spool: u64,
+    /// Of one artifact.
+    pub artifact: u64,
+    /// Of all artifacts of a run together.
+    pub artifacts: u64,
+}
+
+/// Sandbox time around a command, all of it part of the worst case that is reserved.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Margins {
+    /// Creation and uploads.
+    pub setup: Duration,
+    /// Collecting, and waiting for the next attempt if a worker dies.
+    pub cleanup: Duration,
+    /// Installing one entry of `packages`, at most.
+    pub install: Duration,
+}
+
+/// The parts of a lease: heartbeat timeout (else time to the deadline) + backoff + slack.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LeaseLengths {
+    /// Longest wait of the retry policy before the next attempt.
+    pub backoff: Duration,
+    /// For a busy worker and skewed clocks.
+    pub slack: Duration,
+    /// Never longer than this.
+    pub max: Duration,
+}
+
+/// An account that is made at its first use.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct AutoCreate {
+    /// Its limit.
+    pub limit: Usd,
+    /// How long it lives; for ever if absent.
+    pub ttl: Option<Duration>,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            default_template: "base".to_owned(),
+            user: "user".to_owned(),
+            limits: Limits::default(),
+            output: OutputCaps::default(),
+            margins: Margins::default(),
+            lease: LeaseLengths::default(),
+            secret_env: Vec::new(),
+            auto_create: None,
+            network: None,
+            approval_ttl: Duration::from_hours(1),
+            remember: Duration::from_hours(24),
+        }
+    }
+}
+
+impl Default for OutputCaps {
+    fn default() -> Self {
+        Self {
+            stream: 64 * 1024,
+            batch: 1024 * 1024,
+            spool: 8 * 1024 * 1024,
+            artifact: 256 * 1024,
+            artifacts: 512 * 1024,
+        }
+    }
+}
+
+impl Default for Margins {
+    fn default() -> Self {
+        Self {
+            setup: Duration::from_secs(60),
+            cleanup: Duration::from_secs(60),
+            install: Duration::from_secs(180),
+        }
+    }
+}
+
+impl Default for LeaseLengths {
+    fn default() -> Self {
+        Self {
+            backoff: Duration::from_secs(100),
+            slack: Duration::from_secs(60),
+            max: Duration::from_hours(1),
+        }
+    }
+}

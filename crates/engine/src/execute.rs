@@ -1,0 +1,243 @@
+//! `safeExecuteCode`: one command or program.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use airlock_contract::{
+    CostReport, ExecuteInput, ExecuteResult, Failure, PolicyDecision, Problems, RunStatus,
+};
+use serde_json::{Value, json};
+
+use crate::batch;
+use crate::context::{Ending, RunContext};
+use crate::engine::{Core, Engine};
+use crate::metrics;
+use crate::run::{self, CommandEnd, Halt, Price, Run, SandboxSpec, Stop};
+
+/// What a run is to do.
+pub(crate) enum Work {
+    Single(Box<ExecuteInput>),
+    Batch(Box<airlock_contract::BatchInput>),
+}
+
+impl Engine {
+    /// Runs one command: an `ExecuteInput` as JSON to an `ExecuteResult` as JSON.
+    ///
+    /// Dropping the future hands the run over: the command keeps running, the next attempt takes
+    /// it over; clean-ups that have begun run to their end.
+    ///
+    /// # Errors
+    /// A failure as the contract lists them, or the report of a cancelled run.
+    pub async fn execute(&self, ctx: &dyn RunContext, input: Value) -> Result<Value, Ending> {
+        let limits = &self.core.config.limits;
+        let parsed = ExecuteInput::parse(&input, limits).map_err(Failure::from)?;
+        drop(input);
+        self.execute_input(ctx, parsed).await
+    }
+
+    /// The same with an input that was read before.
+    ///
+    /// # Errors
+    /// As [`Engine::execute`].
+    pub async fn execute_input(
+        &self,
+        ctx: &dyn RunContext,
+        input: ExecuteInput,
+    ) -> Result<Value, Ending> {
+        let mut problems = Problems::default();
+        check(&input, "", &mut problems);
+        problems.or(()).map_err(Failure::from)?;
+        run::refuse_shared(input.sandbox_id.as_deref())?;
+        let account = input.run_id.clone();
+        let run = Run::new(self.core.clone(), ctx, account, 1);
+        drive(run, ctx, Work::Single(Box::new(input))).await
+    }
+}
+
+/// Goes through a run and ends it, with heartbeats throughout.
+pub(crate) async fn drive(run: Run, ctx: &dyn RunContext, work: Work) -> Result<Value, Ending> {
+    let pulse = run.pulse.clone();
+    let whole = Box::pin(async move {
+        let mut run = run;
+        let stop = Stop(ctx);
+        let done = match &work {
+            Work::Single(input) => Box::pin(run.single(stop, input)).await,
+            Work::Batch(input) => Box::pin(batch::run(&mut run, stop, input)).await,
+        };
+        match done {
+            Ok(value) => Ok(value),
+            Err(halt) => Box::pin(run.conclude(halt, ctx)).await,
+        }
+    });
+    let ending = pulse.during(ctx, whole).await;
+    if let Err(Ending::Failed(failure)) = &ending {
+        metrics::failure(failure.kind);
+    }
+    ending
+}
+
+/// What `parse` cannot know: a shell takes no NUL.
+pub(crate) fn check(input: &ExecuteInput, at: &str, problems: &mut Problems) {
+    let mut look = |field: &str, text: Option<&str>| {
+        if text.is_some_and(|text| text.contains('\0')) {
+            problems.add(format!("{at}{field}"), "must not contain a NUL character");
+        }
+    };
+    look("command", input.command.as_deref());
+    look("cwd", input.cwd.as_deref());
+    for (name, value) in &input.env {
+        look(&format!("env.{name}"), Some(value));
+    }
+    for (i, file) in input.files.iter().enumerate() {
+        look(&format!("files[{i}].path"), Some(&file.path));
+    }
+    for (i, pattern) in input.artifacts.iter().enumerate() {
+        look(&format!("artifacts[{i}]"), Some(pattern));
+    }
+}
+
+impl Core {
+    /// Sandbox time that a command may need at most, without set-up and clean-up of the sandbox.
+    pub(crate) fn longest(&self, input: &ExecuteInput) -> Duration {
+        let installs = u32::try_from(input.packages.len()).unwrap_or(u32::MAX);
+        Duration::from_millis(input.timeout_ms)
+            .saturating_add(self.config.margins.install.saturating_mul(installs))
+    }
+
+    /// Creating a sandbox and cleaning up.
+    pub(crate) fn around(&self) -> Duration {
+        self.config.margins.setup + self.config.margins.cleanup
+    }
+
+    pub(crate) fn template(&self, asked: Option<&String>) -> String {
+        asked.unwrap_or(&self.config.default_template).clone()
+    }
+
+    /// What a single run may come to.
+    fn price(&self, input: &ExecuteInput) -> Price {
+        let cost = input.cost.clone().unwrap_or_default();
+        Price {
+            template: self.template(input.template.as_ref()),
+            covers: self.longest(input) + self.around(),
+            fee: cost.fee_usd.unwrap_or_default(),
+            max: cost.max_usd,
+        }
+    }
+}
+
+impl Run {
+    /// A single run, step by step.
+    async fn single(&mut self, stop: Stop<'_>, input: &ExecuteInput) -> Result<Value, Halt> {
+        let price = self.core.price(input);
+        let inputs = std::slice::from_ref(input);
+        if input.dry_run {
+            return self.plan(inputs, price).await;
+        }
+        let canonical = serde_json::to_value(input).unwrap_or_default();
+        if let Some(outcome) = self.claim(&canonical).await? {
+            return Err(Halt::Over(Box::new(run::replay(&outcome))));
+        }
+        stop.check()?;
+        let mut decisions = self.decide(inputs).await?;
+        self.approve(inputs, &decisions, input.approval_id.as_deref()).await?;
+        stop.check()?;
+        self.pulse.phase(airlock_contract::Phase::Reserving);
+        self.reserve(price).await?;
+        if self.ended(0).is_none() {
+            stop.check()?;
+            let spec = self.spec(input, &decisions, 0);
+            self.sandbox(&spec).await?;
+            stop.check()?;
+        }
+        let end = self.command(stop, input, 0, false).await?;
+        let decision = decisions.remove(0);
+        let result = self.close_with(input, decision, end).await?;
+        let value = serde_json::to_value(&result).unwrap_or_default();
+        self.finish(&json!({ "v": 1, "result": value })).await?;
+        metrics::run(result.status);
+        Ok(value)
+    }
+
+    async fn close_with(
+        &mut self,
+        input: &ExecuteInput,
+        decision: PolicyDecision,
+        end: CommandEnd,
+    ) -> Result<ExecuteResult, Halt> {
+        let status = status_word(end.status);
+        let closed = self.close(&status, 0).await?;
+        let mut result = self.blank(input, decision);
+        end.fill(&mut result);
+        result.cost = closed.cost;
+        result.budget_remaining = closed.remaining;
+        result.budget_warnings = closed.warnings;
+        result.receipt = closed.receipt;
+        Ok(result)
+    }
+
+    /// The sandbox for `input`.
+    pub(crate) fn spec(
+        &self,
+        input: &ExecuteInput,
+        decisions: &[PolicyDecision],
+        slot: u32,
+    ) -> SandboxSpec {
+        let asked = input.network.as_ref().or(self.core.config.network.as_ref());
+        let granted = if self.approved { run::hosts_of(decisions) } else { Vec::new() };
+        SandboxSpec {
+            template: self.core.template(input.template.as_ref()),
+            network: run::network(self.core.gate().network(), asked, &granted),
+            labels: input.labels.clone(),
+            slot,
+        }
+    }
+
+    /// A result that says nothing yet.
+    pub(crate) fn blank(&self, input: &ExecuteInput, decision: PolicyDecision) -> ExecuteResult {
+        ExecuteResult {
+            run_id: self.key.account.clone(),
+            execution_id: self.execution().clone(),
+            status: RunStatus::DryRun,
+            exit_code: None,
+            signal: None,
+            stdout: String::new(),
+            stderr: String::new(),
+            stdout_bytes: 0,
+            stderr_bytes: 0,
+            stdout_truncated: false,
+            stderr_truncated: false,
+            duration_ms: 0,
+            started_at: None,
+            ended_at: None,
+            sandbox_id: None,
+            template: self.core.template(input.template.as_ref()),
+            decision,
+            cost: CostReport {
+                price_digest: self.core.prices.digest().to_owned(),
+                ..CostReport::default()
+            },
+            budget_remaining: airlock_contract::Usd::ZERO,
+            budget_warnings: Vec::new(),
+            redactions: std::collections::BTreeMap::new(),
+            artifacts: Vec::new(),
+            attempt: self.attempt.number,
+            reattached: false,
+            receipt: None,
+            plan: None,
+        }
+    }
+}
+
+/// The word on the wire.
+pub(crate) fn status_word(status: RunStatus) -> String {
+    serde_json::to_value(status)
+        .ok()
+        .and_then(|value| value.as_str().map(str::to_owned))
+        .unwrap_or_default()
+}
+
+/// Kept for [`Engine`]'s clones.
+#[expect(dead_code, reason = "asserts that the engine can be shared between tasks")]
+fn engine_is_shared(engine: Engine) -> Arc<dyn Send + Sync> {
+    Arc::new(engine)
+}

@@ -1,0 +1,93 @@
+//! The engine's metrics: names, units and meaning in one place.
+
+use std::time::Duration;
+
+use airlock_contract::{FailureType, PolicyOutcome, RunStatus, Usd};
+use metrics::{Unit, counter, describe_counter, describe_histogram, histogram};
+
+/// Finished runs, by `status`.
+pub const RUNS: &str = "airlock_runs_total";
+/// Runs that ended with a failure, by `type`.
+pub const FAILURES: &str = "airlock_failures_total";
+/// Policy decisions, by `outcome`.
+pub const DECISIONS: &str = "airlock_policy_decisions_total";
+/// Nano-dollars held by reservations.
+pub const RESERVED: &str = "airlock_reserved_nanousd_total";
+/// Nano-dollars booked.
+pub const SPENT: &str = "airlock_spent_nanousd_total";
+/// How long it took to create a sandbox.
+pub const SANDBOX_CREATE: &str = "airlock_sandbox_create_seconds";
+/// Secrets that were masked in output.
+pub const REDACTIONS: &str = "airlock_redactions_total";
+/// Heartbeats handed to the door.
+pub const HEARTBEATS: &str = "airlock_heartbeats_total";
+/// Runs handed over to a later attempt, by `reason`.
+pub const HAND_OVERS: &str = "airlock_hand_overs_total";
+/// Commands that a later attempt took over instead of starting them again.
+pub const REATTACHED: &str = "airlock_reattached_total";
+
+/// Describes every metric to the process's recorder; call once, after it is installed.
+pub fn describe() {
+    describe_counter!(RUNS, "Finished runs by status");
+    describe_counter!(FAILURES, "Runs that ended with a failure, by type");
+    describe_counter!(DECISIONS, "Policy decisions by outcome");
+    describe_counter!(RESERVED, "Nano-dollars held by reservations");
+    describe_counter!(SPENT, "Nano-dollars booked");
+    describe_histogram!(SANDBOX_CREATE, Unit::Seconds, "Time to create a sandbox");
+    describe_counter!(REDACTIONS, "Secrets masked in output");
+    describe_counter!(HEARTBEATS, "Heartbeats handed to the door");
+    describe_counter!(HAND_OVERS, "Runs handed over to a later attempt, by reason");
+    describe_counter!(REATTACHED, "Commands taken over instead of being started again");
+}
+
+pub(crate) fn run(status: RunStatus) {
+    let word = match status {
+        RunStatus::Completed => "completed",
+        RunStatus::TimedOut => "timedOut",
+        RunStatus::Killed => "killed",
+        RunStatus::OutOfBudget => "outOfBudget",
+        RunStatus::DryRun => "dryRun",
+    };
+    counter!(RUNS, "status" => word).increment(1);
+}
+
+pub(crate) fn failure(kind: FailureType) {
+    counter!(FAILURES, "type" => kind.as_str()).increment(1);
+}
+
+pub(crate) fn decision(outcome: PolicyOutcome) {
+    let word = match outcome {
+        PolicyOutcome::Allow => "allow",
+        PolicyOutcome::RequireApproval => "require_approval",
+        PolicyOutcome::Deny => "deny",
+    };
+    counter!(DECISIONS, "outcome" => word).increment(1);
+}
+
+pub(crate) fn reserved(amount: Usd) {
+    counter!(RESERVED).increment(u64::try_from(amount.nanos()).unwrap_or(0));
+}
+
+pub(crate) fn spent(amount: Usd) {
+    counter!(SPENT).increment(u64::try_from(amount.nanos()).unwrap_or(0));
+}
+
+pub(crate) fn sandbox_created(took: Duration) {
+    histogram!(SANDBOX_CREATE).record(took.as_secs_f64());
+}
+
+pub(crate) fn redactions(count: u64) {
+    counter!(REDACTIONS).increment(count);
+}
+
+pub(crate) fn heartbeat() {
+    counter!(HEARTBEATS).increment(1);
+}
+
+pub(crate) fn hand_over(reason: &'static str) {
+    counter!(HAND_OVERS, "reason" => reason).increment(1);
+}
+
+pub(crate) fn reattached() {
+    counter!(REATTACHED).increment(1);
+}

@@ -1,0 +1,209 @@
+//! Reserving the worst case, extending it, and booking what it came to.
+//!
+//! The hold's id is the execution's, so a retry finds its own hold again and nothing is counted
+//! twice. The sandbox is never given more time than the hold pays for.
+
+use std::time::Duration;
+
+use airlock_budget::{Error as BudgetError, HoldKey, NewBudget};
+use airlock_contract::{CostReport, Usd};
+
+use super::{Halt, Run};
+use crate::{failure, metrics};
+
+/// The hold outlives what it covers by this much, for an attempt that comes late to settle.
+const LATE: Duration = Duration::from_mins(15);
+
+/// The note in the run record that says what is held, in nano-USD.
+pub(crate) const HELD: &str = "held";
+
+/// What a run may come to.
+#[derive(Clone, Debug)]
+pub(crate) struct Price {
+    pub(crate) template: String,
+    /// Sandbox time at most.
+    pub(crate) covers: Duration,
+    pub(crate) fee: Usd,
+    /// The run's own cap.
+    pub(crate) max: Option<Usd>,
+}
+
+/// What is held for a run.
+#[derive(Clone, Debug)]
+pub(crate) struct Hold {
+    pub(crate) price: Price,
+    pub(crate) amount: Usd,
+    pub(crate) warnings: Vec<u8>,
+}
+
+impl Run {
+    /// What `price` comes to at most.
+    pub(crate) fn worst_case(&self, price: &Price) -> Usd {
+        price.fee.saturating_add(self.core.prices.cost(&price.template, price.covers))
+    }
+
+    /// Holds the worst case; the same hold again on a retry.
+    pub(crate) async fn reserve(&mut self, price: Price) -> Result<(), Halt> {
+        if let Some(amount) = self.held {
+            return self.reserve_again(price, amount).await;
+        }
+        let amount = self.within_cap(&price)?;
+        let lease = price.covers + LATE;
+        let reserved = match self.core.ledger.reserve(&self.hold_key(), amount, lease).await {
+            Err(BudgetError::NotFound { account })
+                if account == self.key.account && self.core.config.auto_create.is_some() =>
+            {
+                self.core.auto_create(account).await?;
+                self.core.ledger.reserve(&self.hold_key(), amount, lease).await
+            }
+            other => other,
+        };
+        let reserved = reserved.map_err(|error| self.refused(error, &price))?;
+        metrics::reserved(reserved.amount);
+        let warnings = reserved.warnings;
+        self.hold = Some(Hold { price, amount: reserved.amount, warnings });
+        self.note_held(reserved.amount).await
+    }
+
+    /// The hold of an earlier attempt. Its lease is pushed; if it was settled already, it stays so.
+    async fn reserve_again(&mut self, price: Price, amount: Usd) -> Result<(), Halt> {
+        let lease = price.covers + LATE;
+        let (amount, warnings) =
+            match self.core.ledger.extend(&self.hold_key(), amount, lease).await {
+                Ok(reserved) => (reserved.amount, reserved.warnings),
+                Err(BudgetError::Conflict { .. }) => (amount, Vec::new()),
+                // What runs already is paid for, even if the hold ended and others took its place.
+                Err(BudgetError::Exceeded { .. } | BudgetError::CircuitOpen { .. })
+                    if self.may_have_started() =>
+                {
+                    (amount, Vec::new())
+                }
+                Err(error) => return Err(self.refused(error, &price).into()),
+            };
+        self.hold = Some(Hold { price, amount, warnings });
+        Ok(())
+    }
+
+    /// Tells later attempts what is held.
+    async fn note_held(&mut self, amount: Usd) -> Result<(), Halt> {
+        self.held = Some(amount);
+        let nanos = serde_json::json!(amount.nanos());
+        Ok(self.core.runs.note(&self.key, self.fence, HELD, &nanos).await?)
+    }
+
+    /// Raises the hold so that it covers `price`, or leaves it if it does already.
+    pub(crate) async fn extend(&mut self, price: Price) -> Result<(), Halt> {
+        let amount = self.within_cap(&price)?;
+        let Some(hold) = &mut self.hold else { return self.reserve(price).await };
+        if amount > hold.amount {
+            let key = HoldKey::new(self.key.account.clone(), self.key.execution.as_str());
+            let lease = price.covers + LATE;
+            let extended = self.core.ledger.extend(&key, amount, lease).await;
+            let extended = match extended {
+                Ok(extended) => extended,
+                Err(error) => return Err(Halt::Failed(self.refused(error, &price))),
+            };
+            metrics::reserved(amount.saturating_sub(hold.amount).or_zero());
+            hold.amount = extended.amount;
+            hold.warnings.extend(extended.warnings);
+            hold.price = price;
+            return self.note_held(extended.amount).await;
+        }
+        hold.price = price;
+        Ok(())
+    }
+
+    /// Books what the run cost and gives back the rest.
+    pub(crate) async fn settle(&mut self) -> Result<(CostReport, Usd, Vec<u8>), Halt> {
+        let seconds: f64 = self.bills.values().sum();
+        let Some(hold) = self.hold.clone() else { return Err(self.no_hold()) };
+        let time = Duration::try_from_secs_f64(seconds).unwrap_or_default();
+        let metered = self.core.prices.cost(&hold.price.template, time);
+        let actual = hold.price.fee.saturating_add(metered);
+        let what = format!("execution {}", self.execution().short());
+        let settled = self.core.ledger.settle(&self.hold_key(), actual, &what).await?;
+        metrics::spent(actual);
+        let mut warnings = hold.warnings;
+        warnings.extend(settled.warnings);
+        warnings.sort_unstable();
+        warnings.dedup();
+        let report = CostReport {
+            reserved_usd: hold.amount,
+            spent_usd: actual,
+            seconds: (seconds * 1000.0).round() / 1000.0,
+            price_digest: self.core.prices.digest().to_owned(),
+        };
+        Ok((report, settled.status.remaining, warnings))
+    }
+
+    /// Gives back the whole hold: nothing that costs was ever created.
+    pub(crate) async fn void(&mut self) -> Result<(), Halt> {
+        if self.hold.take().is_some() {
+            self.core.ledger.void(&self.hold_key()).await?;
+        }
+        Ok(())
+    }
+
+    /// Cost so far, for a heartbeat.
+    pub(crate) fn cost_so_far(&self) -> Usd {
+        let Some(hold) = &self.hold else { return Usd::ZERO };
+        let billed: f64 = self.bills.values().sum();
+        let running = self.live.as_ref().map_or(0.0, |live| live.age().as_secs_f64());
+        let time = Duration::try_from_secs_f64(billed + running).unwrap_or_default();
+        hold.price.fee.saturating_add(self.core.prices.cost(&hold.price.template, time))
+    }
+
+    fn hold_key(&self) -> HoldKey {
+        HoldKey::new(self.key.account.clone(), self.key.execution.as_str())
+    }
+
+    fn within_cap(&self, price: &Price) -> Result<Usd, Halt> {
+        let amount = self.worst_case(price);
+        match price.max {
+            Some(max) if amount > max => {
+                let rest = max.saturating_sub(price.fee).or_zero();
+                let time = self.core.prices.affordable(&price.template, rest);
+                Err(failure::over_cap(amount, max, time).into())
+            }
+            _ => Ok(amount),
+        }
+    }
+
+    /// A refusal that says how long a run the rest would buy.
+    fn refused(&self, error: BudgetError, price: &Price) -> airlock_contract::Failure {
+        let rest = match &error {
+            BudgetError::Exceeded { status, .. } => {
+                Some(status.remaining.saturating_sub(price.fee).or_zero())
+            }
+            _ => None,
+        };
+        let mut failure = failure::budget(error);
+        if let (Some(rest), Some(details)) =
+            (rest, failure.details.as_mut().and_then(|details| details.as_object_mut()))
+        {
+            let time = self.core.prices.affordable(&price.template, rest).as_secs();
+            details.insert("affordableSeconds".to_owned(), time.into());
+        }
+        failure
+    }
+
+    fn no_hold(&self) -> Halt {
+        failure::internal("settling without a hold", self.execution()).into()
+    }
+}
+
+impl crate::engine::Core {
+    /// Makes an account at its first use.
+    pub(crate) async fn auto_create(
+        &self,
+        account: airlock_contract::AccountId,
+    ) -> Result<(), Halt> {
+        let Some(auto) = &self.config.auto_create else { return Ok(()) };
+        let new = NewBudget { ttl: auto.ttl, ..NewBudget::new(account, auto.limit) };
+        match self.ledger.create(&new).await {
+            // Somebody else made it in the same moment.
+            Ok(_) | Err(BudgetError::Conflict { .. }) => Ok(()),
+            Err(error) => Err(error.into()),
+        }
+    }
+}
