@@ -9,7 +9,7 @@ use prost::Message;
 use reqwest::Response;
 use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderValue};
 use serde::Deserialize;
-use tokio::time::{Instant, timeout, timeout_at};
+use tokio::time::{Instant, timeout_at};
 
 use super::codec::{Decoder, Frame, Malformed, count_fields, envelope};
 use super::sandbox::Sandbox;
@@ -101,6 +101,7 @@ impl Sandbox {
         Ok(MessageStream {
             operation,
             response: Some(response),
+            end: None,
             decoder: Decoder::new(self.limits().stream_message),
             max_message: self.limits().stream_message,
             idle: self.timeouts().stream_idle(),
@@ -134,6 +135,8 @@ pub(super) struct MessageStream<Reply> {
     operation: &'static str,
     /// Absent once the stream ended, well or not.
     response: Option<Response>,
+    /// The end message, once it came, and how long to wait for the end of the body.
+    end: Option<(Bytes, Instant)>,
     decoder: Decoder,
     max_message: usize,
     idle: Duration,
@@ -161,12 +164,17 @@ impl<Reply: Message + Default> MessageStream<Reply> {
         let operation = self.operation;
         let Some(response) = &mut self.response else { return Ok(None) };
         loop {
+            if let Some((payload, until)) = &self.end {
+                // A body read to its end leaves a connection that can be used again.
+                let _ = timeout_at(*until, response.chunk()).await;
+                return end(operation, payload).map(|()| None);
+            }
             match self.decoder.next() {
                 Ok(Some(Frame::Message(payload))) => return decode(operation, payload).map(Some),
+                // Kept, because the caller may drop this future and ask again.
                 Ok(Some(Frame::End(payload))) => {
-                    // A body read to its end leaves a connection that can be used again.
-                    let _ = timeout(TAIL, response.chunk()).await;
-                    return end(operation, &payload).map(|()| None);
+                    self.end = Some((payload, Instant::now() + TAIL));
+                    continue;
                 }
                 Ok(None) => {}
                 Err(Malformed::TooLarge) => {

@@ -301,6 +301,17 @@ async fn a_next_that_is_dropped_loses_nothing() {
         }
     }
     assert_eq!(seen, ["one", "two"]);
+    // The end message came, the end of the body did not: asking again and again still ends well.
+    let end = async {
+        loop {
+            if let Ok(end) = tokio::time::timeout(Duration::from_millis(5), stream.next()).await {
+                break end;
+            }
+        }
+    };
+    let end = tokio::time::timeout(Duration::from_secs(5), end).await.unwrap();
+    assert_eq!(end.unwrap(), None);
+    drop(sender);
 }
 
 #[tokio::test]
