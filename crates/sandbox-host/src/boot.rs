@@ -49,6 +49,9 @@ pub(crate) struct BootSpec {
     pub(crate) address_space: Option<u64>,
     pub(crate) cpu_count: u32,
     pub(crate) memory_bytes: u64,
+    /// The file that lets frozen processes go on, where a frozen process does not die: the keeper
+    /// needs it when the host is gone.
+    pub(crate) thaw: Option<PathBuf>,
 }
 
 impl fmt::Debug for BootSpec {

@@ -55,9 +55,10 @@ pub struct TemplateSource {
     pub root: Root,
     /// Virtual processors; default 2.
     pub cpu_count: u32,
-    /// Memory in MiB; default 512. Files count against it, too: they live in memory.
+    /// Memory in MiB; default 512.
     pub memory_mb: u32,
-    /// Most that its files may hold, in MiB; default 512.
+    /// Most that its files may hold, in MiB; default 512. Files live in the machine's memory, so a
+    /// sandbox may take the sum of both.
     pub disk_mb: u32,
 }
 

@@ -61,7 +61,7 @@ fn refuse<T>(status: StatusCode, message: &str) -> Answered<T> {
 fn failure<T>(failed: &io::Error, path: &str) -> Answered<T> {
     let (status, message) = match failed.kind() {
         io::ErrorKind::NotFound => (StatusCode::NOT_FOUND, format!("path '{path}' does not exist")),
-        io::ErrorKind::PermissionDenied => {
+        io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => {
             (StatusCode::FORBIDDEN, format!("path '{path}': permission denied"))
         }
         io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {

@@ -29,7 +29,9 @@ fn failure(error: &io::Error, path: &str) -> ConnectError {
     let message = format!("path '{path}': {error}");
     match error.kind() {
         io::ErrorKind::NotFound => ConnectError::not_found(format!("path not found: {path}")),
-        io::ErrorKind::PermissionDenied => ConnectError::permission_denied(message),
+        io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => {
+            ConnectError::permission_denied(message)
+        }
         io::ErrorKind::AlreadyExists => ConnectError::already_exists(message),
         io::ErrorKind::NotADirectory | io::ErrorKind::IsADirectory => {
             ConnectError::invalid_argument(message)

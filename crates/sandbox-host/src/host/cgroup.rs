@@ -176,6 +176,12 @@ impl Group {
         fs::write(directory.join(file), state).is_ok()
     }
 
+    /// The file that must say `THAWED` before a frozen process can be killed (version 1 only).
+    pub(crate) fn thaw_file(&self) -> Option<PathBuf> {
+        let directory = self.freezer.as_ref().filter(|_| !self.unified)?;
+        Some(directory.join("freezer.state"))
+    }
+
     /// Bytes of memory in use, and of them cached files.
     pub(crate) fn memory(&self) -> Option<(u64, u64)> {
         let directory = self.memory.as_ref()?;

@@ -26,6 +26,9 @@ use crate::config::{Config, Root, TemplateSource};
 /// How long the processes of a sandbox may take to be gone after SIGKILL.
 const END_TIMEOUT: Duration = Duration::from_secs(10);
 
+/// Memory for the daemon of a sandbox, in bytes.
+const OVERHEAD: u64 = 24 << 20;
+
 /// What a client asked for.
 #[derive(Debug, Clone)]
 pub(crate) struct Wanted {
@@ -204,9 +207,10 @@ impl Sandboxes {
     ) -> Result<(Arc<Sandbox>, tokio::process::Child, tokio::net::UnixStream), Error> {
         let id = new_id();
         let token = SecretString::from(new_token());
-        let spec = self.spec(&id, &token, &wanted, &template);
+        let mut spec = self.spec(&id, &token, &wanted, &template);
         let quota = Quota {
-            memory_bytes: spec.memory_bytes,
+            // Files live in memory, so what they may take comes on top.
+            memory_bytes: spec.memory_bytes + spec.disk_bytes + OVERHEAD,
             processes: spec.processes,
             cpu_count: template.cpu_count,
         };
@@ -214,6 +218,7 @@ impl Sandboxes {
             step: "cannot create the sandbox's cgroups",
             source,
         })?;
+        spec.thaw = group.thaw_file();
         let directory = self.config.data_dir.join("sandboxes").join(&id);
         let launched = launch::launch(&self.init, directory, &spec, slot, &group).await;
         let Launched { keeper, control, socket } = match launched {
@@ -269,6 +274,7 @@ impl Sandboxes {
             address_space: (!self.groups.limits_memory()).then_some(memory_bytes),
             cpu_count: template.cpu_count,
             memory_bytes,
+            thaw: None,
         }
     }
 

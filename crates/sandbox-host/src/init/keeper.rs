@@ -2,6 +2,8 @@
 
 #![expect(unsafe_code, reason = "fork has no safe form")]
 
+use std::fs::File;
+use std::io::Write as _;
 use std::os::fd::{AsFd as _, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::process::ExitCode;
@@ -47,7 +49,7 @@ impl Child {
     /// Waits for the sandbox's end, or for the host to close `control`, which ends it.
     ///
     /// What the host says is for pid 1, which shares the socket, so nothing is read here.
-    pub(super) fn keep(self, control: &UnixStream) -> ExitCode {
+    pub(super) fn keep(self, control: &UnixStream, thaw: Option<File>) -> ExitCode {
         loop {
             let mut watched = [
                 PollFd::new(control.as_fd(), PollFlags::empty()),
@@ -61,6 +63,9 @@ impl Child {
             }
         }
         let _gone_already = kill(self.pid, Signal::SIGKILL);
+        if let Some(mut thaw) = thaw {
+            let _not_frozen = thaw.write_all(b"THAWED");
+        }
         // Returns when every process of the pid namespace is gone.
         let _reaped = waitpid(self.pid, None);
         ExitCode::SUCCESS

@@ -104,6 +104,7 @@ pub fn main() -> ExitCode {
 }
 
 fn inherited() -> Result<(UnixListener, Control), Error> {
+    privileges::close_inherited()?;
     let listener: OwnedFd = io::stdin().as_fd().try_clone_to_owned().step("take the listener")?;
     let control: OwnedFd = io::stdout().as_fd().try_clone_to_owned().step("take the socket")?;
     let listener = UnixListener::from(listener);
@@ -119,6 +120,11 @@ fn inherited() -> Result<(UnixListener, Control), Error> {
 fn run(listener: UnixListener, control: Control) -> Result<ExitCode, Error> {
     let spec: BootSpec = serde_json::from_str(&control.line()?)
         .map_err(|error| Error::Protocol(error.to_string()))?;
+    // Opened with the host's rights, which this process is about to lose.
+    let thaw = match &spec.thaw {
+        Some(path) => Some(File::options().write(true).open(path).step("open the freezer")?),
+        None => None,
+    };
     let _ignored = setsid();
     unshare(CloneFlags::CLONE_NEWUSER).step("create a user namespace")?;
     control.tell(&Stage::Mapping)?;
@@ -141,9 +147,10 @@ fn run(listener: UnixListener, control: Control) -> Result<ExitCode, Error> {
         keeper::Side::Keeper(child) => {
             drop(listener);
             control.tell(&Stage::Forked { pid: child.pid() })?;
-            Ok(child.keep(&control.0))
+            Ok(child.keep(&control.0, thaw))
         }
         keeper::Side::First(alive) => {
+            drop(thaw);
             let _alive = alive;
             first(&spec, listener, control)
         }

@@ -1,0 +1,179 @@
+//! Files in and out of a sandbox, spoken to in raw HTTP.
+
+mod support;
+
+use std::io::Write as _;
+
+use reqwest::multipart::{Form, Part};
+use serde_json::{Value, json};
+use support::rig;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_file_goes_in_and_comes_out_in_whole_and_in_part() {
+    let rig = rig().await;
+    let sandbox = rig.create(json!({})).await;
+    let data: Vec<u8> = (0..1_000_000u32).flat_map(u32::to_le_bytes).collect();
+    let (status, written) = sandbox.write("deep/er/data.bin", data.clone()).await;
+    assert_eq!(status, 200);
+    let want = json!([{"path": "/home/user/deep/er/data.bin", "name": "data.bin", "type": "file"}]);
+    assert_eq!(written, want);
+    assert!(sandbox.read("deep/er/data.bin").await == (reqwest::StatusCode::OK, data.clone()));
+    let owner = sandbox.sh("stat -c '%U %G %a' deep/er deep/er/data.bin").await;
+    assert_eq!(owner.stdout, "user user 755\nuser user 644\n");
+    for (range, status, want) in [
+        ("bytes=250-259", 206, &data[250..260]),
+        ("bytes=3999990-", 206, &data[3_999_990..]),
+        ("bytes=-3", 206, &data[3_999_997..]),
+    ] {
+        let query = [("path", "deep/er/data.bin")];
+        let request = sandbox.request("GET", "/files").query(&query).header("Range", range);
+        let reply = request.send().await.unwrap();
+        assert_eq!(reply.status().as_u16(), status, "{range}");
+        assert!(reply.headers()["content-range"].to_str().unwrap().ends_with("/4000000"));
+        assert_eq!(reply.bytes().await.unwrap(), want, "{range}");
+    }
+    let query = [("path", "deep/er/data.bin")];
+    let past = sandbox.request("GET", "/files").query(&query).header("Range", "bytes=4000000-");
+    assert_eq!(past.send().await.unwrap().status(), 416);
+    rig.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn uploads_come_as_parts_and_compressed() {
+    let rig = rig().await;
+    let sandbox = rig.create(json!({})).await;
+    let part = |text: &'static str, name: &'static str| Part::text(text).file_name(name);
+    let form = Form::new().part("file", part("1", "one")).part("file", part("2", "/tmp/x/two"));
+    let reply = sandbox.request("POST", "/files").multipart(form).send().await.unwrap();
+    assert_eq!(reply.status(), 200);
+    assert_eq!(reply.json::<Value>().await.unwrap()[1]["path"], "/tmp/x/two");
+    assert_eq!(sandbox.read("one").await.1, b"1");
+    assert_eq!(sandbox.read("/tmp/x/two").await.1, b"2");
+    let form = Form::new().part("file", part("1", "same")).part("file", part("2", "./same"));
+    let reply = sandbox.request("POST", "/files").multipart(form).send().await.unwrap();
+    assert_eq!(reply.status(), 400);
+    let plain = vec![b'a'; 3_000_000];
+    let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    encoder.write_all(&plain).unwrap();
+    let packed = encoder.finish().unwrap();
+    let post = |body: Vec<u8>| {
+        let request = sandbox.request("POST", "/files").query(&[("path", "packed")]);
+        let request = request.header("Content-Type", "application/octet-stream");
+        request.header("Content-Encoding", "gzip").body(body).send()
+    };
+    assert_eq!(post(packed.clone()).await.unwrap().status(), 200);
+    assert!(sandbox.read("packed").await.1 == plain);
+    assert_eq!(post(b"not gzip at all".to_vec()).await.unwrap().status(), 400);
+    assert_eq!(post(packed[..100].to_vec()).await.unwrap().status(), 400);
+    rig.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn wrong_file_requests_are_told_apart() {
+    let rig = rig().await;
+    let sandbox = rig.create(json!({})).await;
+    assert_eq!(sandbox.read("none").await.0, 404);
+    assert_eq!(sandbox.read("/home").await.0, 400);
+    assert_eq!(sandbox.read("~other/x").await.0, 400);
+    assert_eq!(sandbox.read("/dev/zero").await.0, 400);
+    assert_eq!(sandbox.write("/home", "x").await.0, 400);
+    sandbox.sh("mkfifo fifo").await;
+    assert_eq!(sandbox.read("fifo").await.0, 400);
+    let reply = sandbox.request("POST", "/files").query(&[("path", "x")]).body("x").send().await;
+    assert_eq!(reply.unwrap().status(), 400, "no content type");
+    let mut stranger = sandbox.clone();
+    stranger.token = "wrong".into();
+    assert_eq!(stranger.read("x").await.0, 401);
+    rig.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_signed_link_needs_no_token_and_finds_its_sandbox() {
+    use base64::Engine as _;
+    use sha2::Digest as _;
+    let rig = rig().await;
+    let sandbox = rig.create(json!({})).await;
+    let _other = rig.create(json!({})).await;
+    sandbox.write("hello.txt", "hello").await;
+    let sign = |expiry: i64| {
+        let text = format!("hello.txt:read:user:{}:{expiry}", sandbox.token);
+        let digest = sha2::Sha256::digest(text);
+        format!("v1_{}", base64::prelude::BASE64_STANDARD_NO_PAD.encode(digest))
+    };
+    let now = jiff::Timestamp::now().as_second();
+    for (expiry, signature, status, body) in [
+        (now + 60, sign(now + 60), 200, "hello"),
+        (now - 5, sign(now - 5), 401, "signature is already expired"),
+    ] {
+        let expiry = expiry.to_string();
+        let query = [
+            ("path", "hello.txt"),
+            ("username", "user"),
+            ("signature", &signature),
+            ("signature_expiration", &expiry),
+        ];
+        let reply =
+            rig.client.get(format!("{}/files", rig.url)).query(&query).send().await.unwrap();
+        assert_eq!(reply.status().as_u16(), status);
+        assert!(reply.text().await.unwrap().contains(body));
+    }
+    rig.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn directories_are_made_listed_moved_and_removed() {
+    let rig = rig().await;
+    let sandbox = rig.create(json!({})).await;
+    let call = |method: &'static str, body: Value| {
+        let sandbox = sandbox.clone();
+        async move {
+            let path = format!("/filesystem.Filesystem/{method}");
+            let (status, body) = sandbox.unary("user", &path, body).await;
+            (status.as_u16(), body)
+        }
+    };
+    let (status, made) = call("MakeDir", json!({"path": "a/b"})).await;
+    assert_eq!((status, made["entry"]["permissions"].as_str()), (200, Some("drwxr-xr-x")));
+    assert_eq!(call("MakeDir", json!({"path": "a/b"})).await.1["code"], "already_exists");
+    sandbox.write("a/f", "text").await;
+    assert_eq!(call("MakeDir", json!({"path": "a/f"})).await.1["code"], "invalid_argument");
+    sandbox.sh("ln -s b a/link; ln -s loop a/loop; ln -s nowhere a/dangling").await;
+    let (_, list) = call("ListDir", json!({"path": "a"})).await;
+    let entries: Vec<_> = list["entries"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|entry| {
+            let text = |key: &str| entry[key].as_str().unwrap_or_default().to_owned();
+            (text("name"), text("type"), text("symlinkTarget"))
+        })
+        .collect();
+    let entry = |name: &str, kind: &str, target: &str| {
+        (name.to_owned(), kind.to_owned(), target.to_owned())
+    };
+    assert_eq!(
+        entries,
+        [
+            entry("b", "FILE_TYPE_DIRECTORY", ""),
+            entry("dangling", "", "nowhere"),
+            entry("f", "FILE_TYPE_FILE", ""),
+            entry("link", "FILE_TYPE_DIRECTORY", "/home/user/a/b"),
+            entry("loop", "", "loop"),
+        ]
+    );
+    assert_eq!(call("ListDir", json!({"path": "a/f"})).await.1["code"], "invalid_argument");
+    assert_eq!(call("ListDir", json!({"path": "none"})).await.1["code"], "not_found");
+    assert_eq!(call("ListDir", json!({"path": "a/loop"})).await.1["code"], "failed_precondition");
+    let (status, moved) = call("Move", json!({"source": "a/f", "destination": "new/g"})).await;
+    assert_eq!((status, moved["entry"]["path"].as_str()), (200, Some("/home/user/new/g")));
+    assert_eq!(moved["entry"]["size"], "4");
+    assert_eq!(
+        call("Move", json!({"source": "a/f", "destination": "h"})).await.1["code"],
+        "not_found"
+    );
+    assert_eq!(call("Stat", json!({"path": "a/f"})).await.1["code"], "not_found");
+    assert_eq!(call("Remove", json!({"path": "a"})).await, (200, json!({})));
+    assert_eq!(call("Remove", json!({"path": "a"})).await, (200, json!({})));
+    assert_eq!(call("Remove", json!({"path": "/usr/bin/env"})).await.0, 403);
+    rig.end().await;
+}
