@@ -98,7 +98,7 @@ async fn a_download_that_is_cut_or_stalls_gives_nothing() {
     })
     .await;
     let mut config = server.config();
-    config.timeouts.request = Duration::from_millis(200);
+    config.timeouts.request = Duration::from_secs(1);
     let sandbox = Client::new(config).unwrap().attach("i1", "t".to_owned().into(), None);
     for _ in 0..2 {
         let error = sandbox.read_file(None, "f", None, 100).await.unwrap_err();
