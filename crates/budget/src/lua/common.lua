@@ -8,10 +8,10 @@
 -- ARGV[4] ledger entries kept           ARGV[5...] the operation's own
 --
 -- Amounts are whole nano-USD below 2^53, exact in a Lua number. They leave Lua only as arguments of
--- redis.call, which prints 17 digits, as the strings Redis gave, or as integer replies: `..`,
+-- redis.call, which prints 17 digits, as the strings that Redis gave, or as integer replies: `..`,
 -- tostring and cjson keep 14 digits.
 --
--- Reply: {tag, {details}, {accounts as `show` reads them}}.
+-- Reply: {tag, {details}, {accounts as `show` puts them}}.
 
 local base, own = ARGV[1], ARGV[2]
 local retention, history = ARGV[3], ARGV[4]
@@ -22,19 +22,20 @@ local CLOSED, OPEN, HALF_OPEN = '0', '1', '2'
 
 -- The account and those above it, as far as they exist; then the name of the first that does not,
 -- or that has expired. An expired account takes no new spending, but what is open is still booked.
+-- Who writes a sum or a circuit keeps the table in step: it is what the reply shows.
 local function chain(name)
   local list, gone = {}, nil
   while name and #list < 16 do
     local key = base .. 'budget:' .. name
     local f = redis.call('HMGET', key, 'limit', 'spent', 'reserved', 'circuit', 'trial', 'parent',
-      'expires', 'born', 'refusals')
+      'expires', 'born', 'refusals', 'created', 'thresholds')
     if not f[1] then
       return list, gone or name
     end
     list[#list + 1] = {
       name = name, key = key, limit = tonumber(f[1]), spent = tonumber(f[2]),
-      reserved = tonumber(f[3]), circuit = f[4], trial = f[5], born = f[8], refusals = f[9],
-      spent_text = f[2],
+      reserved = tonumber(f[3]), circuit = f[4], trial = f[5], expires = f[7], born = f[8],
+      refusals = f[9], created = f[10], thresholds = f[11], before = f[2],
     }
     if f[7] and tonumber(f[7]) <= now then
       gone = gone or name
@@ -44,15 +45,39 @@ local function chain(name)
   return list, gone
 end
 
-local function show(list)
+-- The first `count` accounts, or all.
+local function show(list, count)
   local shown = {}
-  for i, a in ipairs(list) do
-    local fields = redis.call('HMGET', a.key, 'limit', 'spent', 'reserved', 'circuit', 'created',
-      'expires', 'thresholds')
-    fields[#fields + 1] = a.name
-    shown[i] = fields
+  for i = 1, count or #list do
+    local a = list[i]
+    shown[i] = {a.limit, a.spent, a.reserved, a.circuit, a.created, a.expires, a.thresholds, a.name}
   end
   return shown
+end
+
+local function reserved(a, amount)
+  if amount ~= 0 then
+    redis.call('HINCRBY', a.key, 'reserved', amount)
+    a.reserved = a.reserved + amount
+  end
+end
+
+local function set_circuit(a, circuit)
+  if a.circuit ~= circuit then
+    redis.call('HSET', a.key, 'circuit', circuit)
+    a.circuit = circuit
+  end
+  if a.trial then
+    redis.call('HDEL', a.key, 'trial')
+    a.trial = false
+  end
+end
+
+local function set_trial(a, member)
+  if a.circuit == HALF_OPEN and a.trial ~= member then
+    redis.call('HSET', a.key, 'trial', member)
+    a.trial = member
+  end
 end
 
 local function missing(name)
@@ -65,14 +90,12 @@ local function note(account, kind, id, amount, via, text)
     'id', id, 'amount', amount, 'via', via, 'text', text)
 end
 
--- Takes a hold's amount off the reserved sums. `amount` is a string of digits.
+-- Takes a hold's amount off the reserved sums; a trial is over undecided.
 local function release(list, member, amount)
   for _, a in ipairs(list) do
-    if amount ~= '0' then
-      redis.call('HINCRBY', a.key, 'reserved', '-' .. amount)
-    end
+    reserved(a, -amount)
     if a.trial == member then
-      redis.call('HDEL', a.key, 'trial')
+      set_circuit(a, a.circuit)
     end
   end
 end
@@ -89,7 +112,7 @@ local function reclaim(most, skip)
       redis.call('ZREM', KEYS[1], member)
       if hold[1] == 'held' then
         local list = chain(account)
-        release(list, member, hold[2])
+        release(list, member, tonumber(hold[2]))
         redis.call('HSET', key, 'state', 'returned')
         redis.call('PEXPIRE', key, retention)
         if list[1] then
@@ -136,41 +159,42 @@ end
 local function refuse(a, amount, most)
   if amount > a.limit - a.spent then
     if a.circuit == HALF_OPEN then
-      redis.call('HSET', a.key, 'circuit', OPEN)
+      set_circuit(a, OPEN)
     elseif most > 0 and redis.call('HINCRBY', a.key, 'refusals', 1) >= most then
-      redis.call('HSET', a.key, 'circuit', OPEN)
+      set_circuit(a, OPEN)
     end
   end
   return {'exceeded', {}, show({a})}
 end
 
--- Asks every account of the chain for `amount`: the reply that refuses, or nothing. An open circuit
--- is answered before anything is written.
-local function ask(account, list, amount, member, most, skip)
+-- Asks every account of the chain for `amount`: the chain as it is now, then the reply that refuses,
+-- or nothing. An open circuit is answered before anything is written.
+local function ask(list, amount, member, most, skip)
   local shut = open_circuit(list, nil)
   if shut and shut.circuit == OPEN then
-    return {'open', {}, show({shut})}
+    return list, {'open', {}, show({shut})}
   end
   if reclaim(100, skip) > 0 then
-    list = chain(account)
+    list = chain(own)
   end
   shut = open_circuit(list, member)
   if shut then
-    return {'open', {}, show({shut})}
+    return list, {'open', {}, show({shut})}
   end
   local poor = too_poor(list, amount)
   if poor and reclaim(5000, skip) > 0 then
-    list = chain(account)
+    list = chain(own)
     poor = too_poor(list, amount)
   end
   if poor then
-    return refuse(poor, amount, most)
+    return list, refuse(poor, amount, most)
   end
   for _, a in ipairs(list) do
     if a.refusals then
       redis.call('HDEL', a.key, 'refusals')
     end
   end
+  return list
 end
 
 -- Books `amount` (a string of digits) on every account of the chain, and moves the circuits: over
@@ -179,22 +203,20 @@ end
 local function book(list, kind, id, amount, member, text)
   for _, a in ipairs(list) do
     redis.call('HINCRBY', a.key, 'spent', amount)
-    if a.spent + tonumber(amount) > a.limit then
-      redis.call('HSET', a.key, 'circuit', OPEN)
-      redis.call('HDEL', a.key, 'trial')
+    a.spent = a.spent + tonumber(amount)
+    if a.spent > a.limit then
+      set_circuit(a, OPEN)
     elseif a.circuit == HALF_OPEN and a.trial == member then
-      redis.call('HSET', a.key, 'circuit', CLOSED)
-      redis.call('HDEL', a.key, 'trial')
+      set_circuit(a, CLOSED)
     end
     note(a.name, kind, id, amount, own, text)
   end
 end
 
--- What each account had spent before, for the thresholds that this booking crosses.
-local function spent_before(list)
-  local before = {}
-  for i, a in ipairs(list) do
-    before[i] = a.spent_text
+-- The chain as it is after other holds were returned.
+local function touched(list)
+  if reclaim(100) > 0 then
+    return (chain(own))
   end
-  return before
+  return list
 end

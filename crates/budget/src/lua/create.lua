@@ -7,7 +7,7 @@ local known = redis.call('HMGET', KEYS[2], 'args', 'expires', 'reserved')
 if known[1] then
   if not known[2] or tonumber(known[2]) > now then
     local tag = known[1] == ARGV[5] and 'again' or 'conflict'
-    return {tag, {}, show({{key = KEYS[2], name = own}})}
+    return {tag, {}, show(chain(own), 1)}
   end
   if known[3] ~= '0' or has_holds() then
     return {'busy', {}, {}}
@@ -37,4 +37,4 @@ if ARGV[7] ~= '' then
   redis.call('PEXPIREAT', KEYS[2], ends + tonumber(retention))
   redis.call('PEXPIREAT', KEYS[4], ends + tonumber(retention))
 end
-return {'ok', {}, show({{key = KEYS[2], name = own}})}
+return {'ok', {}, show(chain(own), 1)}

@@ -23,15 +23,14 @@ if more > 0 or state == 'returned' then
   if gone then
     return missing(gone)
   end
-  local refused = ask(own, list, more, member, tonumber(ARGV[8]), member)
+  local refused
+  list, refused = ask(list, more, member, tonumber(ARGV[8]), member)
   if refused then
     return refused
   end
   for _, a in ipairs(list) do
-    redis.call('HINCRBY', a.key, 'reserved', more)
-    if a.circuit == HALF_OPEN then
-      redis.call('HSET', a.key, 'trial', member)
-    end
+    reserved(a, more)
+    set_trial(a, member)
   end
   redis.call('HSET', KEYS[3], 'state', 'held', 'amount', ARGV[6])
   redis.call('PERSIST', KEYS[3])
@@ -43,4 +42,4 @@ if state == 'held' and ends < tonumber(hold[3]) then
 end
 redis.call('HSET', KEYS[3], 'lease', ends)
 redis.call('ZADD', KEYS[1], ends, member)
-return {'ok', {held}, show({list[1]})}
+return {'ok', {held}, show(list, 1)}

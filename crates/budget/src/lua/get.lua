@@ -5,4 +5,4 @@ local list, gone = chain(own)
 if gone == own then
   return missing(own)
 end
-return {'ok', {}, show({list[1]})}
+return {'ok', {}, show(list, 1)}

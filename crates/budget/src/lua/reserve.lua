@@ -15,20 +15,20 @@ if state and state ~= 'voided' and hold[2] ~= ARGV[6] then
   return {'conflict', {hold[2]}, {}}
 end
 if state == 'settled' then
-  return {'settled', {hold[3], hold[5]}, show({list[1]})}
+  return {'settled', {hold[3], hold[5]}, show(list, 1)}
 end
 if state == 'held' then
   if ends > tonumber(hold[4]) then
     redis.call('HSET', KEYS[3], 'lease', ends)
     redis.call('ZADD', KEYS[1], ends, member)
   end
-  reclaim(100, member)
-  return {'again', {hold[3]}, show({list[1]})}
+  return {'again', {hold[3]}, show(touched(list), 1)}
 end
 if gone then
   return missing(gone)
 end
-local refused = ask(own, list, tonumber(ARGV[6]), member, tonumber(ARGV[8]), nil)
+local amount, refused = tonumber(ARGV[6]), nil
+list, refused = ask(list, amount, member, tonumber(ARGV[8]), nil)
 if refused then
   return refused
 end
@@ -39,10 +39,8 @@ redis.call('HSET', KEYS[3], 'v', 1, 'state', 'held', 'asked', ARGV[6], 'amount',
   ends, 'born', list[1].born)
 redis.call('ZADD', KEYS[1], ends, member)
 for _, a in ipairs(list) do
-  redis.call('HINCRBY', a.key, 'reserved', ARGV[6])
-  if a.circuit == HALF_OPEN then
-    redis.call('HSET', a.key, 'trial', member)
-  end
+  reserved(a, amount)
+  set_trial(a, member)
 end
 note(own, 'reserved', ARGV[5], ARGV[6], own, '')
-return {'ok', {ARGV[6]}, show({list[1]})}
+return {'ok', {ARGV[6]}, show(list, 1)}

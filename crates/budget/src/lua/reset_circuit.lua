@@ -6,9 +6,8 @@ if gone == own then
 end
 local account = list[1]
 if account.circuit == OPEN then
-  redis.call('HSET', account.key, 'circuit', HALF_OPEN)
   note(own, 'circuitReset', '', 0, own, '')
 end
-redis.call('HDEL', account.key, 'trial', 'refusals')
-reclaim(100)
-return {'ok', {}, show({account})}
+set_circuit(account, account.circuit == OPEN and HALF_OPEN or account.circuit)
+redis.call('HDEL', account.key, 'refusals')
+return {'ok', {}, show(touched(list), 1)}

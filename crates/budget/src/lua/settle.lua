@@ -27,19 +27,16 @@ local late = 1
 if state == 'held' then
   late = 0
   for _, a in ipairs(list) do
-    if hold[2] ~= '0' then
-      redis.call('HINCRBY', a.key, 'reserved', '-' .. hold[2])
-    end
+    reserved(a, -tonumber(hold[2]))
   end
   redis.call('ZREM', KEYS[1], member)
 end
 book(list, 'settled', ARGV[5], ARGV[6], member, ARGV[7])
-redis.call('HSET', KEYS[3], 'state', 'settled', 'actual', ARGV[6], 'before', list[1].spent_text,
+redis.call('HSET', KEYS[3], 'state', 'settled', 'actual', ARGV[6], 'before', list[1].before,
   'late', late)
 redis.call('PEXPIRE', KEYS[3], retention)
-reclaim(100)
 local details = {hold[2], late}
-for _, before in ipairs(spent_before(list)) do
-  details[#details + 1] = before
+for _, a in ipairs(list) do
+  details[#details + 1] = a.before
 end
-return {'ok', details, show(list)}
+return {'ok', details, show(touched(list))}

@@ -15,12 +15,16 @@ if gone then
   return missing(gone)
 end
 local amount = tonumber(ARGV[5])
-local refused = ask(own, list, amount, nil, tonumber(ARGV[8]), nil)
+local refused
+list, refused = ask(list, amount, nil, tonumber(ARGV[8]), nil)
 if refused then
   return refused
 end
-list = chain(own)
 book(list, 'spent', ARGV[6], ARGV[5], false, ARGV[7])
-redis.call('HSET', KEYS[3], 'amount', ARGV[5], 'before', list[1].spent_text, 'born', list[1].born)
+redis.call('HSET', KEYS[3], 'amount', ARGV[5], 'before', list[1].before, 'born', list[1].born)
 redis.call('PEXPIRE', KEYS[3], retention)
-return {'ok', spent_before(list), show(list)}
+local details = {}
+for i, a in ipairs(list) do
+  details[i] = a.before
+end
+return {'ok', details, show(list)}

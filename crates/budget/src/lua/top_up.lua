@@ -18,13 +18,13 @@ local limit = account.limit + tonumber(ARGV[5])
 if limit > tonumber(ARGV[7]) then
   return {'toolarge', {}, show({account})}
 end
+account.limit = limit
 redis.call('HINCRBY', account.key, 'limit', ARGV[5])
 if account.circuit == OPEN and account.spent < limit then
-  redis.call('HSET', account.key, 'circuit', HALF_OPEN)
-  redis.call('HDEL', account.key, 'trial', 'refusals')
+  set_circuit(account, HALF_OPEN)
+  redis.call('HDEL', account.key, 'refusals')
 end
 redis.call('HSET', KEYS[3], 'amount', ARGV[5], 'born', account.born)
 redis.call('PEXPIRE', KEYS[3], retention)
 note(own, 'toppedUp', ARGV[6], ARGV[5], own, '')
-reclaim(100)
-return {'ok', {}, show({account})}
+return {'ok', {}, show(touched(list), 1)}

@@ -13,7 +13,7 @@ if state == 'settled' then
   return {'conflict', {hold[3]}, {}}
 end
 if state == 'held' then
-  release(list, member, hold[2])
+  release(list, member, tonumber(hold[2]))
   redis.call('ZREM', KEYS[1], member)
   note(own, 'voided', ARGV[5], hold[2], own, '')
 end
@@ -21,5 +21,4 @@ if state == 'held' or state == 'returned' then
   redis.call('HSET', KEYS[3], 'state', 'voided')
   redis.call('PEXPIRE', KEYS[3], retention)
 end
-reclaim(100)
-return {'ok', {}, show({list[1]})}
+return {'ok', {}, show(touched(list), 1)}
