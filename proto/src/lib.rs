@@ -20,4 +20,3 @@ pub mod filesystem;
 #[allow(clippy::pedantic, clippy::large_enum_variant, unreachable_pub, reason = "generated code")]
 #[doc = "Starting, following and signalling processes: package `process`."]
 pub mod process;
-
