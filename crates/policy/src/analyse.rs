@@ -1,0 +1,75 @@
+//! From a request to findings: every field of the request becomes effects.
+
+use crate::action::Action;
+use crate::effect::EffectKind;
+use crate::eval::{Eval, Findings, Unanalysed};
+use crate::request::Request;
+use crate::{MAX_COMMAND_BYTES, code, effects, paths};
+
+/// Everything the request would do.
+pub(crate) fn analyse(request: &Request<'_>) -> Findings {
+    let mut eval = Eval::new(request.cwd, request.env);
+    if let Some(command) = request.command {
+        if command.len() > MAX_COMMAND_BYTES {
+            eval.unanalysed(Unanalysed::Length);
+        } else {
+            eval.script(command, request.stdin.filter(|s| s.len() <= MAX_COMMAND_BYTES));
+        }
+    }
+    if let Some(given) = request.code {
+        if given.source.len() > MAX_COMMAND_BYTES {
+            eval.unanalysed(Unanalysed::Length);
+        } else {
+            let mut shell = eval.shell();
+            code::source(&mut eval, &mut shell, given.language, given.source);
+            eval.drain();
+        }
+    }
+    if request.command.is_none() && request.code.is_none() || request.action != Action::ExecuteCode
+    {
+        fields(&mut eval, request);
+    }
+    packages(&mut eval, request);
+    eval.found
+}
+
+fn fields(eval: &mut Eval<'_>, request: &Request<'_>) {
+    for path in request.paths.iter().take(200) {
+        let expanded = match path.strip_prefix('~') {
+            Some(rest) if rest.is_empty() || rest.starts_with('/') => {
+                format!("{}{rest}", eval.home)
+            }
+            _ => path.clone(),
+        };
+        let normal = paths::normalize(&expanded, &eval.root.clone());
+        let class = paths::scope(&normal, &eval.root, &eval.home).delete_class(true);
+        eval.push(EffectKind::FsDelete, class, &normal);
+    }
+    for host in request.hosts.iter().take(200) {
+        effects::egress(eval, host, "connect", (0, 0));
+    }
+    let service = request.service.unwrap_or_default();
+    match request.action {
+        Action::Deploy => eval.push(EffectKind::Deploy, "release", service),
+        Action::CreateBilling => eval.push(EffectKind::Billing, "object", service),
+        Action::ExecuteCode | Action::DeleteFiles | Action::NetworkAccess => {}
+    }
+}
+
+fn packages(eval: &mut Eval<'_>, request: &Request<'_>) {
+    for package in request.packages.iter().take(200) {
+        let registry = match package.manager {
+            "pip" => "pypi.org",
+            "npm" => "registry.npmjs.org",
+            "apt" => "deb.debian.org",
+            "cargo" => "crates.io",
+            _ => continue,
+        };
+        // A package may be named by an address, which is code from that host.
+        if package.name.contains("://") || package.name.starts_with("git+") {
+            effects::egress(eval, package.name, "connect", (0, 0));
+        } else {
+            effects::egress(eval, registry, "connect", (0, 0));
+        }
+    }
+}
