@@ -119,10 +119,7 @@ impl ExecClient {
     /// Waits until the execution is over. Waits on through an absence of the server.
     ///
     /// Cancel-safe: dropping the future leaves the execution alone.
-    pub fn result<'a>(
-        &'a self,
-        execution: &'a Execution,
-    ) -> BoxFuture<'a, Result<Outcome, Error>> {
+    pub fn result<'a>(&'a self, execution: &'a Execution) -> BoxFuture<'a, Result<Outcome, Error>> {
         Box::pin(outcome::wait(&self.connection, execution))
     }
 

@@ -114,7 +114,8 @@ async fn patiently(
             }
             Err(Setback::Fatal(error)) => return Err(error),
             Err(Setback::NoNamespace(error)) => {
-                if began.elapsed() >= give_up_after.unwrap_or(NAMESPACE_PATIENCE).min(NAMESPACE_PATIENCE)
+                if began.elapsed()
+                    >= give_up_after.unwrap_or(NAMESPACE_PATIENCE).min(NAMESPACE_PATIENCE)
                 {
                     return Err(error);
                 }
@@ -198,7 +199,8 @@ fn chain(error: &dyn std::error::Error) -> String {
     }
     let text = innermost.to_string();
     if text.contains("InvalidContentType") || text.contains("corrupt message") {
-        return "the server does not speak TLS; set TEMPORAL_TLS=false or use its TLS port".to_owned();
+        return "the server does not speak TLS; set TEMPORAL_TLS=false or use its TLS port"
+            .to_owned();
     }
     text.chars().take(300).collect()
 }

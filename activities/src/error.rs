@@ -26,13 +26,17 @@ pub enum Error {
         problem: String,
     },
     /// Temporal answered that these credentials are not good enough.
-    #[error("Temporal at {address} refuses the credentials; check TEMPORAL_API_KEY and TEMPORAL_TLS_CLIENT_CERT_*")]
+    #[error(
+        "Temporal at {address} refuses the credentials; check TEMPORAL_API_KEY and TEMPORAL_TLS_CLIENT_CERT_*"
+    )]
     Unauthorized {
         /// Who refused.
         address: String,
     },
     /// There is no such namespace.
-    #[error("Temporal at {address} has no namespace {namespace:?} (TEMPORAL_NAMESPACE); create it with `temporal operator namespace create -n {namespace}`")]
+    #[error(
+        "Temporal at {address} has no namespace {namespace:?} (TEMPORAL_NAMESPACE); create it with `temporal operator namespace create -n {namespace}`"
+    )]
     NamespaceNotFound {
         /// Who was asked.
         address: String,

@@ -6,17 +6,23 @@
 //! them links fast.
 #![forbid(unsafe_code)]
 
+mod activities;
+mod budget;
 pub mod client;
 mod connect;
 mod connection;
 mod error;
+mod execute;
 mod liveness;
+mod policy;
 mod profile;
 mod run;
 pub mod runtime;
+mod workflow_host;
 
 pub use connect::{ConnectOptions, connect};
 pub use connection::Connection;
 pub use error::Error;
 pub use liveness::liveness;
-pub use run::{Options, Queue, run_queues};
+pub use run::{Options, Queue, run, run_queues};
+pub use workflow_host::{WorkflowOptions, WorkflowSet, run_workflows};

@@ -129,7 +129,10 @@ fn check_address(address: &str) -> Result<(), Error> {
     if usable {
         Ok(())
     } else {
-        Err(config("TEMPORAL_ADDRESS", "is not an address; write host:port, such as localhost:7233"))
+        Err(config(
+            "TEMPORAL_ADDRESS",
+            "is not an address; write host:port, such as localhost:7233",
+        ))
     }
 }
 
@@ -195,8 +198,12 @@ mod tests {
         let given = ConnectOptions { address: Some("two:2".into()), ..options(&env) };
         assert_eq!(load(&given).unwrap().0.target.as_str(), "http://two:2/");
         let (target, namespace) = load(&options(&[])).unwrap();
-        assert_eq!((target.target.as_str(), namespace.as_str()), ("http://localhost:7233/", "default"));
-        let (target, _) = load(&options(&[("TEMPORAL_API_KEY", "k"), ("TEMPORAL_ADDRESS", "c:7233")])).unwrap();
+        assert_eq!(
+            (target.target.as_str(), namespace.as_str()),
+            ("http://localhost:7233/", "default")
+        );
+        let (target, _) =
+            load(&options(&[("TEMPORAL_API_KEY", "k"), ("TEMPORAL_ADDRESS", "c:7233")])).unwrap();
         assert_eq!(target.target.scheme(), "https");
     }
 

@@ -3,11 +3,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use airlock_engine::Engine;
 use futures_util::future::BoxFuture;
 use temporalio_common::telemetry::TelemetryOptions;
 use temporalio_sdk_core::{CoreRuntime, RuntimeOptions};
 use tokio_util::sync::CancellationToken;
 
+use crate::activities;
 use crate::connection::Connection;
 use crate::error::Error;
 use crate::runtime::{self, QueueOptions, Registry};
@@ -24,7 +26,7 @@ pub struct Options {
     pub task_queue: String,
     /// The task queue of what an agent's workflow must not do for itself; off by default.
     pub admin_task_queue: Option<String>,
-    /// Activities that run at the same time on the main queue, at most. Default 100.
+    /// Activities that run at the same time on one queue, at most. Default 100.
     pub max_concurrent: usize,
     /// How long running activities may take to hand over once the worker stops. Default 10 s.
     pub drain: Duration,
@@ -51,6 +53,35 @@ pub struct Queue {
     pub options: QueueOptions,
     /// Its activities.
     pub registry: Registry,
+}
+
+/// Serves the engine's activities until `shutdown`, then drains: every running attempt is told at
+/// once, polling ends, and what has not handed over after [`Options::drain`] is let go of.
+///
+/// The engine's own clean-ups may outlive it: call [`Engine::drain`] afterwards.
+///
+/// # Errors
+///
+/// As [`run_queues`].
+pub fn run(
+    options: Options,
+    engine: &Engine,
+    connection: Connection,
+    shutdown: CancellationToken,
+) -> BoxFuture<'static, Result<(), Error>> {
+    let queue = |task_queue: &str| QueueOptions {
+        task_queue: task_queue.to_owned(),
+        max_concurrent: options.max_concurrent,
+        drain: options.drain,
+        build_id: options.build_id.clone(),
+    };
+    let main =
+        Queue { options: queue(&options.task_queue), registry: activities::main_queue(engine) };
+    let admin = options.admin_task_queue.as_deref().map(|task_queue| Queue {
+        options: queue(task_queue),
+        registry: activities::admin_queue(engine),
+    });
+    run_queues(connection, std::iter::once(main).chain(admin).collect(), shutdown)
 }
 
 /// Serves `queues` until `shutdown`; then drains them and ends.
@@ -81,8 +112,7 @@ pub fn run_queues(
 }
 
 fn core_runtime() -> Result<CoreRuntime, Error> {
-    let refused =
-        |problem: String| Error::Worker { task_queue: "(all)".to_owned(), problem };
+    let refused = |problem: String| Error::Worker { task_queue: "(all)".to_owned(), problem };
     let options = RuntimeOptions::builder()
         .telemetry_options(TelemetryOptions::builder().build())
         .heartbeat_interval(Some(WORKER_HEARTBEAT))

@@ -113,8 +113,7 @@ async fn poll_workflow(
         skip_archival: true,
         ..GetWorkflowExecutionHistoryRequest::default()
     };
-    let answer =
-        connection.service().get_workflow_execution_history(Request::new(request)).await?;
+    let answer = connection.service().get_workflow_execution_history(Request::new(request)).await?;
     let events = answer.into_inner().history.unwrap_or_default().events;
     let Some(attributes) = events.into_iter().next_back().and_then(|event| event.attributes) else {
         return Ok(None);

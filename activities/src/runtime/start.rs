@@ -28,8 +28,7 @@ pub(super) fn identity(start: &Start) -> RunIdentity {
 
 /// This attempt.
 pub(super) fn attempt(start: &Start, task_queue: &str) -> Attempt {
-    let scheduled =
-        start.current_attempt_scheduled_time.as_ref().or(start.scheduled_time.as_ref());
+    let scheduled = start.current_attempt_scheduled_time.as_ref().or(start.scheduled_time.as_ref());
     Attempt {
         number: start.attempt,
         fence_us: micros(scheduled),

@@ -188,7 +188,8 @@ mod tests {
     fn a_long_message_is_cut_between_characters() {
         let wire = wire_failure(&Failure::new(FailureType::Internal, "ä".repeat(3000)));
         assert_eq!(wire.message.len(), MAX_MESSAGE_BYTES);
-        let wire = wire_failure(&Failure::new(FailureType::Internal, "a".to_owned() + &"ä".repeat(3000)));
+        let wire =
+            wire_failure(&Failure::new(FailureType::Internal, "a".to_owned() + &"ä".repeat(3000)));
         assert_eq!(wire.message.len(), MAX_MESSAGE_BYTES - 1);
     }
 }

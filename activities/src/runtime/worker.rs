@@ -94,7 +94,8 @@ async fn begin(
     connection: &Connection,
     options: &QueueOptions,
 ) -> Result<Worker, Error> {
-    let refused = |problem: String| Error::Worker { task_queue: options.task_queue.clone(), problem };
+    let refused =
+        |problem: String| Error::Worker { task_queue: options.task_queue.clone(), problem };
     let config = WorkerConfig::builder()
         .namespace(connection.namespace())
         .task_queue(options.task_queue.clone())

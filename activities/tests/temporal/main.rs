@@ -5,3 +5,4 @@
 mod server;
 mod standalone;
 mod worker;
+mod workflow;

@@ -54,7 +54,10 @@ async fn an_unknown_type_and_unreadable_input_fail_at_once() {
     let unknown = failure(&worker, "safeExecuteCod", Value::Null).await;
     assert_eq!(unknown.kind, Some(FailureType::InvalidInput));
     assert!(unknown.message.contains("safeExecuteCod") && unknown.message.contains("echo"));
-    for inputs in [&["--input", "1", "--input", "2"][..], &["--input-meta", "encoding=binary/x", "--input", "1"]] {
+    for inputs in [
+        &["--input", "1", "--input", "2"][..],
+        &["--input-meta", "encoding=binary/x", "--input", "1"],
+    ] {
         let id = uuid::Uuid::new_v4().to_string();
         let mut arguments = vec!["activity", "start", "--type", "echo", "--activity-id", &id];
         arguments.extend(["--task-queue", &worker.task_queue, "--start-to-close-timeout", "20s"]);
@@ -160,7 +163,7 @@ async fn a_draining_worker_hands_over_and_the_next_one_goes_on() {
 async fn a_handler_that_ignores_the_drain_is_handed_over_at_the_hard_stop() {
     let worker = Worker::start().await;
     let execution = worker.activity("stubborn", Value::Null).await;
-    worker.until(&execution, |progress| progress.started).await;
+    worker.note(0).await;
     let began = tokio::time::Instant::now();
     let exec = worker.exec.clone();
     let _server = worker.stop().await;

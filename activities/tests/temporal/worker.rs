@@ -5,9 +5,12 @@ use std::time::Duration;
 
 use airlock_activities::client::{ExecClient, Execution, Mode, Progress, Start};
 use airlock_activities::runtime::{Context, QueueOptions, Registry};
-use airlock_activities::{Connection, Error, Queue, run_queues};
-use airlock_contract::{Failure, FailureType};
+use airlock_activities::{
+    Connection, Error, Queue, WorkflowOptions, WorkflowSet, run_queues, run_workflows,
+};
+use airlock_contract::{ApprovalRequest, Failure, FailureType, names};
 use airlock_engine::{Ending, RunContext as _, StopReason};
+use airlock_workflows::{SafeExecution, SafeExecutionBatch};
 use parking_lot::Mutex;
 use serde_json::{Value, json};
 use tokio::task::JoinHandle;
@@ -26,7 +29,7 @@ pub(crate) struct Worker {
     pub(crate) notes: Notes,
     pub(crate) exec: ExecClient,
     shutdown: CancellationToken,
-    running: JoinHandle<Result<(), Error>>,
+    running: JoinHandle<Result<((), ()), Error>>,
 }
 
 impl Worker {
@@ -53,7 +56,14 @@ impl Worker {
             registry: registry(&notes),
         };
         let shutdown = CancellationToken::new();
-        let running = tokio::spawn(run_queues(connection.clone(), vec![queue], shutdown.clone()));
+        let options = WorkflowOptions {
+            task_queue: task_queue.clone(),
+            build_id: "test".to_owned(),
+            ..WorkflowOptions::default()
+        };
+        let workflows = run_workflows(connection.clone(), options, register, shutdown.clone());
+        let activities = run_queues(connection.clone(), vec![queue], shutdown.clone());
+        let running = tokio::spawn(async move { tokio::try_join!(activities, workflows) });
         let exec = ExecClient::new(connection.clone(), task_queue.clone());
         Self { server, connection, task_queue, notes, exec, shutdown, running }
     }
@@ -80,6 +90,21 @@ impl Worker {
             summary: Some("a test".to_owned()),
         };
         adjust(&mut start);
+        self.exec.start(&start).await.unwrap()
+    }
+
+    /// Starts `safeExecution` with `command`.
+    pub(crate) async fn workflow(&self, input: Value) -> Execution {
+        let start = Start {
+            mode: Mode::Workflow,
+            type_name: names::SAFE_EXECUTION.to_owned(),
+            id: uuid::Uuid::new_v4().to_string(),
+            input,
+            timeout: Duration::from_secs(60),
+            heartbeat_timeout: Duration::from_secs(3),
+            max_attempts: 5,
+            summary: None,
+        };
         self.exec.start(&start).await.unwrap()
     }
 
@@ -118,8 +143,46 @@ impl Worker {
     }
 }
 
+fn register(set: &mut WorkflowSet) {
+    set.add::<SafeExecution>().add::<SafeExecutionBatch>();
+}
+
+/// Stands for the engine's `safeExecuteCode`: plans, asks for an approval until the second answer,
+/// follows, denies or echoes, as the command says.
+async fn execute(context: Context, input: Value, notes: Notes) -> Result<Value, Ending> {
+    if input["dryRun"] == true {
+        return Ok(json!({ "decision": { "outcome": "allow" }, "plan": { "steps": ["run"] } }));
+    }
+    match input["command"].as_str() {
+        Some("follow") => follow(context, json!(9), notes).await,
+        Some("deny") => Err(failing(&context, &json!({ "type": "PolicyDenied" })).into()),
+        Some("approval") => {
+            let asked = {
+                let mut notes = notes.lock();
+                notes.push(json!({ "approvalId": input["approvalId"] }));
+                notes.len()
+            };
+            if asked > 2 {
+                return Ok(input);
+            }
+            let expires_in = input["labels"]["expiresIn"].as_i64().unwrap_or(3600);
+            let expires_at = jiff::Timestamp::now() + jiff::SignedDuration::from_secs(expires_in);
+            let request = ApprovalRequest {
+                id: "ap-1".to_owned(),
+                digest: "d".to_owned(),
+                expires_at: expires_at.to_string(),
+                how_to_answer: "airlock approvals".to_owned(),
+            };
+            let failure = Failure::new(FailureType::ApprovalRequired, "a person must approve");
+            Err(failure.with_details(&request).into())
+        }
+        _ => Ok(input),
+    }
+}
+
 fn registry(notes: &Notes) -> Registry {
     let (first, second) = (notes.clone(), notes.clone());
+    let (third, fourth) = (notes.clone(), notes.clone());
     Registry::new()
         .with("echo", |_context, input| async move { Ok(input) })
         .with("fail", |context, input| async move { Err(failing(&context, &input).into()) })
@@ -134,9 +197,15 @@ fn registry(notes: &Notes) -> Registry {
                 if last { Ok(Value::Null) } else { Err(again.into()) }
             }
         })
-        .with("stubborn", |_context, _input| async {
-            tokio::time::sleep(Duration::from_secs(60)).await;
-            Ok(Value::Null)
+        .with("stubborn", move |_context, _input| {
+            third.lock().push(json!("stubborn"));
+            async {
+                tokio::time::sleep(Duration::from_secs(60)).await;
+                Ok(Value::Null)
+            }
+        })
+        .with(names::SAFE_EXECUTE_CODE, move |context, input| {
+            execute(context, input, fourth.clone())
         })
 }
 

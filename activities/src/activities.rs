@@ -1,0 +1,46 @@
+//! Which activity is which use case of the engine, and on which task queue.
+
+use airlock_contract::{Failure, FailureType, names};
+use airlock_engine::{Ending, Engine};
+use serde::Serialize;
+use serde_json::Value;
+
+use crate::runtime::{Context, Registry};
+use crate::{budget, execute, policy};
+
+/// The activities of the main task queue.
+pub(crate) fn main_queue(engine: &Engine) -> Registry {
+    Registry::new()
+        .with(names::SAFE_EXECUTE_CODE, with(engine, execute::safe_execute_code))
+        .with(names::SAFE_EXECUTE_BATCH, with(engine, execute::safe_execute_batch))
+        .with(names::CHECK_POLICY, with(engine, policy::check_policy))
+        .with(names::ENFORCE_POLICY, with(engine, policy::enforce_policy))
+        .with(names::CREATE_BUDGET, with(engine, budget::create_budget))
+        .with(names::SPEND_BUDGET, with(engine, budget::spend_budget))
+        .with(names::CAN_SPEND, with(engine, budget::can_spend))
+        .with(names::GET_BUDGET, with(engine, budget::get_budget))
+}
+
+/// The activities of the admin task queue.
+pub(crate) fn admin_queue(engine: &Engine) -> Registry {
+    Registry::new().with(names::DELETE_BUDGET, with(engine, budget::delete_budget))
+}
+
+/// `activity` with its engine.
+fn with<A, R>(engine: &Engine, activity: A) -> impl Fn(Context, Value) -> R + Send + Sync + 'static
+where
+    A: Fn(Engine, Context, Value) -> R + Send + Sync + 'static,
+    R: 'static,
+{
+    let engine = engine.clone();
+    move |context, input| activity(engine.clone(), context, input)
+}
+
+/// An output of the engine as JSON.
+pub(crate) fn json<T: Serialize>(output: Result<T, Failure>) -> Result<Value, Ending> {
+    let unshowable = |error: serde_json::Error| {
+        tracing::error!(%error, "an output is not JSON");
+        Ending::from(Failure::new(FailureType::Internal, "the output cannot be shown as JSON"))
+    };
+    serde_json::to_value(output?).map_err(unshowable)
+}

@@ -1,0 +1,57 @@
+//! The activities on budget accounts.
+
+use airlock_contract::ExecutionId;
+use airlock_engine::{Ending, Engine, RunContext as _};
+use serde_json::Value;
+
+use crate::activities::json;
+use crate::runtime::Context;
+
+/// `createBudget`: `CreateBudgetInput` -> `BudgetStatus`. Never changes an account that exists.
+pub(crate) async fn create_budget(
+    engine: Engine,
+    _context: Context,
+    input: Value,
+) -> Result<Value, Ending> {
+    json(engine.create_budget(&input).await)
+}
+
+/// `spendBudget`: `SpendBudgetInput` -> `BudgetStatus`. Without a key of the caller's own the
+/// activity's execution is the key, so that its retries book once.
+pub(crate) async fn spend_budget(
+    engine: Engine,
+    context: Context,
+    input: Value,
+) -> Result<Value, Ending> {
+    let key = ExecutionId::of(context.identity());
+    json(engine.spend_budget(&input, Some(key.as_str())).await)
+}
+
+/// `canSpend`: `CanSpendInput` -> `CanSpend`.
+pub(crate) async fn can_spend(
+    engine: Engine,
+    _context: Context,
+    input: Value,
+) -> Result<Value, Ending> {
+    json(engine.can_spend(&input).await)
+}
+
+/// `getBudget`: `GetBudgetInput` -> `BudgetStatus`.
+pub(crate) async fn get_budget(
+    engine: Engine,
+    _context: Context,
+    input: Value,
+) -> Result<Value, Ending> {
+    json(engine.get_budget(&input).await)
+}
+
+/// `deleteBudget`: `DeleteBudgetInput` -> `DeletedBudget`. On the admin queue.
+///
+/// A retry after a lost answer finds no account and fails with `BudgetNotFound`.
+pub(crate) async fn delete_budget(
+    engine: Engine,
+    _context: Context,
+    input: Value,
+) -> Result<Value, Ending> {
+    json(engine.delete_budget(&input).await)
+}
