@@ -273,6 +273,8 @@ impl Ledger {
 
     /// Removes an account and its ledger. [`Error::Conflict`] while money is held. What accounts
     /// above it paid stays paid; accounts below it refuse until one of its name exists again.
+    ///
+    /// [`Error::NotFound`] right after an outage can mean that it was done then.
     pub async fn delete(&self, account: &AccountId) -> Result<(), Error> {
         let reply = self.call(&self.scripts.delete, account, Record::Account, &[]).await?;
         if reply.0 == "busy" {

@@ -19,4 +19,4 @@ mod find;
 mod server;
 
 pub use find::redis_servers;
-pub use server::RedisServer;
+pub use server::{RedisServer, connect};

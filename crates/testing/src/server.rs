@@ -124,24 +124,32 @@ impl RedisServer {
 
     /// A new connection that reconnects by itself.
     pub async fn connect(&self) -> ConnectionManager {
-        let client = redis::Client::open(self.url()).expect("a valid address");
-        let config = ConnectionManagerConfig::new()
-            .set_min_delay(Duration::from_millis(5))
-            .set_connection_timeout(Some(Duration::from_secs(10)))
-            .set_response_timeout(Some(Duration::from_secs(30)));
-        ConnectionManager::new_with_config(client, config).await.expect("the server answers")
+        connect(&self.url()).await
     }
 
     /// Cuts every client's connection, as a network does; answers how many were cut.
     pub async fn cut_connections(&self) -> i64 {
-        let client = redis::Client::open(self.url()).expect("a valid address");
-        let mut own = client.get_multiplexed_async_connection().await.expect("the server answers");
+        let mut own = self.connect().await;
         redis::cmd("CLIENT")
             .arg(&["KILL", "TYPE", "normal", "SKIPME", "yes"])
             .query_async(&mut own)
             .await
             .expect("CLIENT KILL")
     }
+}
+
+/// A connection to `url` that reconnects by itself and is patient on a busy machine.
+///
+/// # Panics
+///
+/// If nothing answers there.
+pub async fn connect(url: &str) -> ConnectionManager {
+    let client = redis::Client::open(url).expect("a valid address");
+    let config = ConnectionManagerConfig::new()
+        .set_min_delay(Duration::from_millis(5))
+        .set_connection_timeout(Some(Duration::from_secs(10)))
+        .set_response_timeout(Some(Duration::from_secs(30)));
+    ConnectionManager::new_with_config(client, config).await.expect("the server answers")
 }
 
 impl Drop for RedisServer {

@@ -3,7 +3,6 @@
 use std::process::Stdio;
 
 use airlock_budget::{Error, Ledger, Settings};
-use airlock_testing::RedisServer;
 use tokio::task::JoinSet;
 
 use crate::support::{LEASE, hold, id, on_every_server, usd};
@@ -13,10 +12,9 @@ const WORKER: &str = "AIRLOCK_TEST_BUDGET_WORKER";
 
 /// Reserves 0.10 USD `count` times at once over five connections; answers how many were granted.
 async fn reserve_all(url: &str, who: &str, count: usize) -> usize {
-    let client = redis::Client::open(url).unwrap();
     let mut ledgers = Vec::new();
     for _ in 0..5 {
-        let connection = client.get_connection_manager().await.unwrap();
+        let connection = airlock_testing::connect(url).await;
         // Refusals of a full account are the point here, not a caller's mistake.
         let settings = Settings { refusals_to_open: 0, ..Settings::default() };
         ledgers.push(Ledger::with_settings(connection, "airlock", settings));
@@ -94,7 +92,7 @@ async fn one_id_from_twenty_attempts_at_once_is_one_charge() {
         let key = hold(&account, "exec");
         let mut tasks = JoinSet::new();
         for _ in 0..20 {
-            let ledger = Ledger::new(connect(&store.server).await, "airlock");
+            let ledger = Ledger::new(store.server.connect().await, "airlock");
             let (account, key) = (account.clone(), key.clone());
             tasks.spawn(async move {
                 ledger.reserve(&key, usd("1"), LEASE).await.unwrap();
@@ -108,8 +106,4 @@ async fn one_id_from_twenty_attempts_at_once_is_one_charge() {
         assert_eq!(store.sums(&account).await, ["0.75", "0", "4.25"]);
     })
     .await;
-}
-
-async fn connect(server: &RedisServer) -> redis::aio::ConnectionManager {
-    server.connect().await
 }

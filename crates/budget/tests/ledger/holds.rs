@@ -175,6 +175,9 @@ async fn a_lapsed_hold_is_taken_anew_if_there_is_room() {
             };
             assert_eq!(reserved.amount, usd("2"));
             assert_eq!(store.sums(&account).await, ["0", "2", "3"], "{operation}");
+            // An open hold belongs to its lease; the record of an ended one goes by itself.
+            let ttl: i64 = store.redis(&["PTTL", "airlock:{run-1}:hold:run-1#exec"]).await;
+            assert_eq!(ttl, -1, "{operation}");
             assert_eq!(store.ledger.sweep().await.unwrap(), 0, "{operation}");
         }
     })
@@ -193,6 +196,7 @@ async fn a_renewed_lease_keeps_the_hold() {
         store.ledger.reserve(&again, usd("1"), LEASE).await.unwrap();
         // A shorter lease does not shorten what was promised.
         store.ledger.extend(&renewed, usd("1"), short).await.unwrap();
+        store.ledger.reserve(&again, usd("1"), short).await.unwrap();
         tokio::time::sleep(short * 2).await;
         assert_eq!(store.ledger.sweep().await.unwrap(), 0);
         assert_eq!(store.sums(&account).await, ["0", "2", "3"]);
