@@ -20,6 +20,7 @@
 compile_error!("sandboxes are made of Linux namespaces: this crate builds on Linux only");
 
 mod boot;
+mod cli;
 mod config;
 mod envd;
 mod error;
@@ -36,6 +37,7 @@ mod host;
 mod init;
 mod wire;
 
+pub use cli::{CliError, HostArgs, Template, serve_cli};
 pub use config::{Config, Limits, Root, TemplateSource};
 pub use error::Error;
 pub use host::{Host, Probe};

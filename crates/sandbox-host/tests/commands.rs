@@ -1,5 +1,14 @@
 //! Commands in a sandbox, spoken to in raw HTTP.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::print_stdout,
+    clippy::too_many_lines,
+    missing_docs,
+    reason = "a test says what it found by failing"
+)]
+
 mod support;
 
 use std::time::{Duration, Instant};

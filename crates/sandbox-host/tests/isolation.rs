@@ -1,5 +1,14 @@
 //! Attacks from inside a sandbox. Each is tried as root of the sandbox unless it says otherwise.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::print_stdout,
+    clippy::too_many_lines,
+    missing_docs,
+    reason = "a test says what it found by failing"
+)]
+
 mod support;
 
 use std::time::{Duration, Instant};
@@ -28,7 +37,6 @@ async fn the_machines_files_and_environment_are_absent() {
         assert!(!output.stdout.contains("host-secret"), "{}", output.stdout);
         assert!(!output.stdout.contains("machine secret"));
         for absent in [
-            "/etc/shadow",
             "/etc/sudoers",
             "/etc/ssh",
             "/var/run/docker.sock",
@@ -52,8 +60,13 @@ async fn the_machines_files_and_environment_are_absent() {
             assert!(!environment.stdout.contains(name), "{user}: {}", environment.stdout);
         }
     }
-    let passwd = sandbox.run("root", "cat /etc/passwd | wc -l; cat /etc/hostname").await;
-    assert_eq!(passwd.stdout, format!("9\n{}\n", sandbox.id));
+    let passwd = sandbox
+        .run(
+            "root",
+            "cat /etc/passwd | wc -l; cut -d: -f2 /etc/shadow | sort -u; cat /etc/hostname",
+        )
+        .await;
+    assert_eq!(passwd.stdout, format!("9\n*\n{}\n", sandbox.id));
     rig.end().await;
 }
 
@@ -339,5 +352,30 @@ async fn orphans_are_collected() {
         assert!(began.elapsed() < Duration::from_secs(10), "{} zombies", states.stdout);
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
+    rig.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn root_can_act_as_the_user_as_wrappers_do() {
+    let rig = rig().await;
+    let sandbox = rig.create(json!({})).await;
+    for command in [
+        "setpriv --reuid=user --regid=user --init-groups sh -c 'id; echo x > /home/user/mine'",
+        "runuser -u user -- id",
+        "su user -c id",
+    ] {
+        let output = sandbox.run("root", command).await;
+        let want = "uid=1000(user) gid=1000(user) groups=1000(user),27(sudo),100(users)\n";
+        assert_eq!(output.stdout, want, "{command}: {}", output.stderr);
+    }
+    // A directory of root's is a wall for the user.
+    sandbox.run("root", "mkdir -m 700 /var/tmp/spool; echo 0 > /var/tmp/spool/rc").await;
+    let user =
+        sandbox.sh("cat /var/tmp/spool/rc; rm -rf /var/tmp/spool; mv /var/tmp/spool /tmp/s").await;
+    assert_eq!(user.stdout, "");
+    assert_eq!(sandbox.run("root", "cat /var/tmp/spool/rc").await.stdout, "0\n");
+    let fifo = "mkfifo -m 600 /tmp/f && chown user /tmp/f && (cat /tmp/f & \
+                setpriv --reuid=user --regid=user --init-groups sh -c 'echo through > /dev/stdout' > /tmp/f; wait)";
+    assert_eq!(sandbox.run("root", fifo).await.stdout, "through\n");
     rig.end().await;
 }

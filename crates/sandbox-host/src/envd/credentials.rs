@@ -20,8 +20,17 @@ use super::users::User;
 /// With another user id than root's the kernel also takes the capabilities that override file
 /// permissions from the thread until the id is root's again.
 pub(crate) fn as_user<T>(user: &User, operation: impl FnOnce() -> T) -> io::Result<T> {
+    if is_root(user) {
+        return Ok(operation());
+    }
     let _acting = Acting::enter(user)?;
     Ok(operation())
+}
+
+/// The daemon's own credentials, which need no change; with one mapped id there are no others, and
+/// the kernel would refuse to set groups.
+fn is_root(user: &User) -> bool {
+    user.uid == 0 && user.groups == [0]
 }
 
 /// Restores root's file-system credentials when dropped, also when the operation panics.
@@ -86,6 +95,7 @@ pub(crate) fn prepare(command: &mut Command, child: &Child<'_>) -> io::Result<()
     let directory = CString::new(child.directory)?;
     let (uid, gid, groups) = (child.user.uid, child.user.gid, child.user.groups.clone());
     let (terminal, space) = (child.terminal, child.address_space);
+    let keep = is_root(child.user);
     let before_exec = move || {
         // SAFETY: async-signal-safe calls on plain integers and on memory allocated before fork.
         unsafe {
@@ -97,9 +107,11 @@ pub(crate) fn prepare(command: &mut Command, child: &Child<'_>) -> io::Result<()
                 let limit = libc::rlimit { rlim_cur: space, rlim_max: space };
                 check(libc::setrlimit(libc::RLIMIT_AS, &raw const limit))?;
             }
-            check(libc::setgroups(groups.len(), groups.as_ptr()))?;
-            check(libc::setresgid(gid, gid, gid))?;
-            check(libc::setresuid(uid, uid, uid))?;
+            if !keep {
+                check(libc::setgroups(groups.len(), groups.as_ptr()))?;
+                check(libc::setresgid(gid, gid, gid))?;
+                check(libc::setresuid(uid, uid, uid))?;
+            }
             check(libc::chdir(directory.as_ptr()))
         }
     };

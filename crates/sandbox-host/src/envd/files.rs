@@ -279,7 +279,7 @@ async fn write(daemon: &Daemon, link: &Link, request: Request) -> Answered<Vec<W
             Ok(None) => return Ok(written),
             Err(_) => return refuse(StatusCode::BAD_REQUEST, "invalid multipart body"),
         };
-        let target = path.or(part.file_name()).map(str::to_owned);
+        let target = path.or_else(|| part.file_name()).map(str::to_owned);
         let Some(target) = target.filter(|target| !target.is_empty()) else {
             return refuse(
                 StatusCode::BAD_REQUEST,
@@ -364,15 +364,13 @@ fn unpack(body: Body) -> Body {
         loop {
             let Some(decoder) = &mut state.decoder else { return Ok(None) };
             if state.rest.is_empty() {
-                match state.body.next().await {
-                    Some(chunk) => state.rest = chunk.map_err(io::Error::other)?,
-                    None => {
-                        decoder.try_finish().map_err(invalid)?;
-                        let last = std::mem::take(decoder.get_mut());
-                        state.decoder = None;
-                        return Ok((!last.is_empty()).then(|| (Bytes::from(last), state)));
-                    }
-                }
+                let Some(chunk) = state.body.next().await else {
+                    decoder.try_finish().map_err(invalid)?;
+                    let last = std::mem::take(decoder.get_mut());
+                    state.decoder = None;
+                    return Ok((!last.is_empty()).then(|| (Bytes::from(last), state)));
+                };
+                state.rest = chunk.map_err(io::Error::other)?;
             }
             let size = state.rest.len().min(COMPRESSED_CHUNK);
             decoder.write_all(&state.rest.split_to(size)).map_err(invalid)?;

@@ -25,10 +25,8 @@ pub(crate) fn sign(
         Operation::Read => "read",
         Operation::Write => "write",
     };
-    let mut text = format!("{path}:{operation}:{user}:{token}");
-    if let Some(expiry) = expiry {
-        text.push_str(&format!(":{expiry}"));
-    }
+    let expiry = expiry.map(|expiry| format!(":{expiry}")).unwrap_or_default();
+    let text = format!("{path}:{operation}:{user}:{token}{expiry}");
     format!("v1_{}", BASE64_STANDARD_NO_PAD.encode(Sha256::digest(text)))
 }
 

@@ -7,12 +7,16 @@
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 /// Name of the directory that holds the sandboxes' groups.
 const PARENT: &str = "airlock-sandboxes";
 
 /// One period of processor time, in microseconds.
 const PERIOD_US: u64 = 100_000;
+
+/// Age from which an empty group belongs to nobody.
+const STALE: Duration = Duration::from_mins(5);
 
 /// What one sandbox may use.
 #[derive(Debug, Clone, Copy)]
@@ -74,6 +78,27 @@ impl Groups {
             cpu: parent("cpu", "cpu.cfs_quota_us"),
             cpu_accounting: parent("cpuacct", "cpuacct.usage"),
             freezer: parent("freezer", "freezer.state"),
+        }
+    }
+
+    /// Removes groups that a killed host left: empty, and too old to be about to be used.
+    pub(crate) fn prune(&self) {
+        let parents = [
+            &self.unified,
+            &self.memory,
+            &self.processes,
+            &self.cpu,
+            &self.cpu_accounting,
+            &self.freezer,
+        ];
+        for parent in parents.into_iter().flatten() {
+            for entry in fs::read_dir(parent).into_iter().flatten().flatten() {
+                let made = entry.metadata().and_then(|found| found.modified()).ok();
+                let age = made.and_then(|made| made.elapsed().ok()).unwrap_or_default();
+                if age > STALE && entry.path().is_dir() {
+                    let _in_use = fs::remove_dir(entry.path());
+                }
+            }
         }
     }
 

@@ -150,16 +150,12 @@ async fn boot(
 /// Maps ids: a range of the slot's own, or without one the host's own id alone.
 fn map_ids(pid: u32, slot: Option<u32>) -> io::Result<()> {
     let write = |file: &str, text: &str| fs::write(format!("/proc/{pid}/{file}"), text);
-    match slot {
-        Some(slot) => {
-            let map = format!("0 {} {UID_RANGE}\n", FIRST_ID + slot * UID_RANGE);
-            write("uid_map", &map)?;
-            write("gid_map", &map)
-        }
-        None => {
-            write("setgroups", "deny")?;
-            write("uid_map", &format!("0 {} 1\n", nix::unistd::geteuid()))?;
-            write("gid_map", &format!("0 {} 1\n", nix::unistd::getegid()))
-        }
+    if let Some(slot) = slot {
+        let map = format!("0 {} {UID_RANGE}\n", FIRST_ID + slot * UID_RANGE);
+        write("uid_map", &map)?;
+        return write("gid_map", &map);
     }
+    write("setgroups", "deny")?;
+    write("uid_map", &format!("0 {} 1\n", nix::unistd::geteuid()))?;
+    write("gid_map", &format!("0 {} 1\n", nix::unistd::getegid()))
 }

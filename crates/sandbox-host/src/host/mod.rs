@@ -17,6 +17,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use nix::fcntl::{Flock, FlockArg};
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -39,6 +40,7 @@ pub struct Host {
     sandboxes: Arc<Sandboxes>,
     stop: CancellationToken,
     server: JoinHandle<std::io::Result<()>>,
+    _lock: Flock<fs::File>,
 }
 
 impl Host {
@@ -54,14 +56,16 @@ impl Host {
             return Err(Error::NoIsolation { reason: reason.clone() });
         }
         let init = init_path(&config)?;
-        prepare_data_dir(&config.data_dir)?;
+        let lock = prepare_data_dir(&config.data_dir)?;
         let address = config.listen;
         let listener =
             TcpListener::bind(address).await.map_err(|source| Error::Listen { address, source })?;
         let address = listener.local_addr().map_err(|source| Error::Listen { address, source })?;
         let mut warnings = probe.weaker;
         warnings.extend(config_warnings(&config));
-        let sandboxes = Sandboxes::new(config, init, Groups::find(), probe.uid_range);
+        let groups = Groups::find();
+        groups.prune();
+        let sandboxes = Sandboxes::new(config, init, groups, probe.uid_range);
         let sandboxes = Arc::new(sandboxes);
         sandboxes.try_out().await?;
         let stop = CancellationToken::new();
@@ -69,7 +73,7 @@ impl Host {
         let server =
             axum::serve(listener, router).with_graceful_shutdown(stop.clone().cancelled_owned());
         let server = tokio::spawn(server.into_future());
-        Ok(Self { address, warnings, sandboxes, stop, server })
+        Ok(Self { address, warnings, sandboxes, stop, server, _lock: lock })
     }
 
     /// Where it listens; the port is the one taken if the configuration left it open.
@@ -101,12 +105,21 @@ fn init_path(config: &Config) -> Result<PathBuf, Error> {
     if path.is_file() { Ok(path) } else { Err(Error::InitMissing { path }) }
 }
 
-/// The data directory is the host's alone; what an earlier host left in it is of no use.
-fn prepare_data_dir(path: &Path) -> Result<(), Error> {
+/// The data directory is one host's alone for as long as the lock is held; what an earlier host left
+/// in it is of no use.
+fn prepare_data_dir(path: &Path) -> Result<Flock<fs::File>, Error> {
     let failed = |source| Error::DataDir { path: path.to_owned(), source };
+    fs::DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(failed)?;
+    fs::set_permissions(path, fs::Permissions::from_mode(0o700)).map_err(failed)?;
+    let lock = fs::File::create(path.join("lock")).map_err(failed)?;
+    let lock = Flock::lock(lock, FlockArg::LockExclusiveNonblock)
+        .map_err(|(_file, error)| failed(error.into()))?;
     let sandboxes = path.join("sandboxes");
-    fs::DirBuilder::new().recursive(true).mode(0o700).create(&sandboxes).map_err(failed)?;
-    fs::set_permissions(path, fs::Permissions::from_mode(0o700)).map_err(failed)
+    if sandboxes.exists() {
+        fs::remove_dir_all(&sandboxes).map_err(failed)?;
+    }
+    fs::DirBuilder::new().mode(0o700).create(&sandboxes).map_err(failed)?;
+    Ok(lock)
 }
 
 fn config_warnings(config: &Config) -> Vec<String> {

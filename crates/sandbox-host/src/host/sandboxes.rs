@@ -120,7 +120,7 @@ impl Sandboxes {
         let Some(template) = self.config.templates.keys().next() else { return Ok(()) };
         let wanted = Wanted {
             template: template.clone(),
-            timeout: Duration::from_secs(60),
+            timeout: Duration::from_mins(1),
             metadata: BTreeMap::new(),
             envs: BTreeMap::new(),
             allow_internet_access: Some(false),
@@ -133,12 +133,11 @@ impl Sandboxes {
                 Ok(())
             }
             Err(Refusal::Failed(error)) => {
-                let mut reason = error.to_string();
-                let mut source = std::error::Error::source(&error);
-                while let Some(cause) = source {
-                    reason.push_str(&format!(": {cause}"));
-                    source = cause.source();
-                }
+                let causes =
+                    std::iter::successors(Some(&error as &dyn std::error::Error), |error| {
+                        error.source()
+                    });
+                let reason = causes.map(ToString::to_string).collect::<Vec<_>>().join(": ");
                 Err(Error::NoIsolation { reason })
             }
             Err(Refusal::UnknownTemplate | Refusal::TooMany | Refusal::Closed) => Ok(()),

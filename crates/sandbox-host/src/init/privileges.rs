@@ -15,7 +15,7 @@ use crate::boot::BootSpec;
 /// CHOWN, `DAC_OVERRIDE`, FOWNER, FSETID, KILL, SETGID, SETUID, `NET_BIND_SERVICE`: what root of a
 /// sandbox needs to own files, act for users and serve on low ports. All count in its user
 /// namespace only. No SETPCAP, `SYS_*`, `NET_ADMIN`, `NET_RAW`, MKNOD.
-pub(crate) const KEPT: u64 = 1 << 0 | 1 << 1 | 1 << 3 | 1 << 4 | 1 << 5 | 1 << 6 | 1 << 7 | 1 << 10;
+pub(crate) const KEPT: u32 = 1 << 0 | 1 << 1 | 1 << 3 | 1 << 4 | 1 << 5 | 1 << 6 | 1 << 7 | 1 << 10;
 
 /// Version 3 of the capability interface: 64 bits in two halves.
 const CAPABILITY_VERSION: u32 = 0x2008_0522;
@@ -59,8 +59,8 @@ pub(super) fn limit_resources(spec: &BootSpec) -> Result<(), Error> {
 /// Drops capabilities from the bounding set and from this process, forbids to gain any, and hides
 /// this process's memory from the sandbox's other processes.
 pub(super) fn drop_all() -> Result<(), Error> {
-    for capability in 0..64 {
-        if KEPT & (1 << capability) != 0 {
+    for capability in 0..64_u32 {
+        if capability < 32 && KEPT & (1 << capability) != 0 {
             continue;
         }
         // SAFETY: takes plain integers.
@@ -71,9 +71,9 @@ pub(super) fn drop_all() -> Result<(), Error> {
             Err(error) => return Err(error).step("drop a capability"),
         }
     }
-    let (low, high) = (KEPT as u32, (KEPT >> 32) as u32);
     let header = Header { version: CAPABILITY_VERSION, pid: 0 };
-    let halves = [low, high].map(|half| Half { effective: half, permitted: half, inheritable: 0 });
+    // All that are kept have numbers below 32.
+    let halves = [KEPT, 0].map(|half| Half { effective: half, permitted: half, inheritable: 0 });
     // SAFETY: header and both halves are initialized, of the kernel's layout, and outlive the call.
     let result = unsafe { libc::syscall(libc::SYS_capset, &raw const header, halves.as_ptr()) };
     Errno::result(result).step("set capabilities")?;

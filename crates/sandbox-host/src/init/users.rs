@@ -31,6 +31,11 @@ const GROUPS: [(&str, u32); 12] = [
     ("users", 100),
 ];
 
+/// Contents of `/etc/shadow`: no password opens any account, but each is one (`su` asks for it).
+pub(super) fn shadow() -> String {
+    USERS.iter().map(|(name, ..)| format!("{name}:*:19000:0:99999:7:::\n")).collect()
+}
+
 /// Contents of `/etc/passwd` and `/etc/group`.
 ///
 /// With a single mapped id `user` is another name of id 0: it owns what root owns.

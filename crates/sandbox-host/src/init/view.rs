@@ -156,6 +156,8 @@ fn etc(spec: &BootSpec, source: &Path) -> Result<(), Error> {
     let hosts = format!("127.0.0.1 localhost {0}\n::1 localhost ip6-localhost\n", spec.sandbox_id);
     write("/etc/passwd", &passwd)?;
     write("/etc/group", &group)?;
+    write("/etc/shadow", &users::shadow())?;
+    fs::set_permissions("/etc/shadow", Permissions::from_mode(0o600)).step("close /etc/shadow")?;
     write("/etc/hosts", &hosts)?;
     write("/etc/hostname", &format!("{}\n", spec.sandbox_id))?;
     let resolv = if spec.share_network {

@@ -205,7 +205,7 @@ impl Stream {
     }
 
     pub async fn collect(self) -> Output {
-        let limit = Duration::from_secs(60);
+        let limit = Duration::from_mins(1);
         tokio::time::timeout(limit, self.collect_all()).await.expect("the stream did not end")
     }
 
