@@ -18,6 +18,7 @@
 //! from 6.2 and on Valkey.
 #![forbid(unsafe_code)]
 
+mod answer;
 mod error;
 mod history;
 mod ledger;
