@@ -383,7 +383,9 @@ fn separator(rest: &[u8], name: &[u8], before: Option<u8>) -> Option<Separator> 
     let sign = at + gap;
     let flag = name.starts_with(b"--") || name.starts_with(b"-") && name.len() > 3;
     let (length, tight) = match &rest[sign..] {
-        [b'=', b'=' | b'~', ..] | [b':', b':', ..] | [b'|', b'|', ..] => return None,
+        [b'=', b'=', ..] | [b'=', b'~', b' ', ..] | [b':', b':', ..] | [b'|', b'|', ..] => {
+            return None;
+        }
         [b'=' | b'-', b'>', ..] | [b':', b'=', ..] => (2, false),
         [b'=', ..] => (1, at == 0 && gap == 0),
         [b':', ..] => (1, false),

@@ -74,6 +74,27 @@ pub(crate) struct Candidate {
     pub(crate) offset: usize,
 }
 
+/// Positions that passed the filter: bit `n` of `set` stands for `from + 2 * n`.
+#[derive(Debug)]
+pub(crate) struct Passed {
+    from: usize,
+    set: u64,
+    /// Where to look next.
+    pub(crate) next: usize,
+}
+
+impl Iterator for Passed {
+    type Item = usize;
+
+    fn next(&mut self) -> Option<usize> {
+        let lowest = self.set.trailing_zeros() as usize;
+        (self.set != 0).then(|| {
+            self.set &= self.set - 1;
+            self.from + 2 * lowest
+        })
+    }
+}
+
 const FOLD: u32 = 0x0020_2020;
 const BUCKET_BITS: u32 = 12;
 const LOOKUPS: usize = 8;
@@ -116,9 +137,9 @@ impl Index {
         &self.anchors
     }
 
-    /// The next position from `from` on, in steps of two, before `to`, that the filter lets
+    /// The next positions from `from` on, in steps of two, before `to`, that the filter lets
     /// pass; or the first position not looked at.
-    pub(crate) fn next(&self, bytes: &[u8], mut from: usize, to: usize) -> Result<usize, usize> {
+    pub(crate) fn next(&self, bytes: &[u8], mut from: usize, to: usize) -> Result<Passed, usize> {
         let to = to.min(bytes.len().saturating_sub(2));
         while from + STRIDE <= to {
             let Some(block) = bytes.get(from..).and_then(|b| b.first_chunk::<{ STRIDE + 2 }>())
@@ -132,13 +153,13 @@ impl Index {
                 passed |= self.test(gram | FOLD) << lookup;
             }
             if passed != 0 {
-                return Ok(from + 2 * passed.trailing_zeros() as usize);
+                return Ok(Passed { from, set: passed, next: from + STRIDE });
             }
             from += STRIDE;
         }
         while from < to {
             if self.test(gram_at(bytes, from)) != 0 {
-                return Ok(from);
+                return Ok(Passed { from, set: 1, next: from + 2 });
             }
             from += 2;
         }

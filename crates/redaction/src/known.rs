@@ -6,7 +6,6 @@ use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD_NO_PAD, URL_SAFE_NO_PAD};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC};
 
-use crate::class::Class;
 use crate::index::Anchor;
 use crate::text::{Text, Verdict};
 
@@ -202,10 +201,6 @@ pub(crate) fn verify(anchor: &Anchor, text: &mut Text<'_>, at: usize, offset: us
             }
         }
         end += 1;
-    }
-    if literal.last().is_some_and(u8::is_ascii_alphanumeric) {
-        // What is glued to it goes too, so that nothing new begins where the marker ends.
-        return Verdict::Grow { start, from: end, class: Class::ALNUM };
     }
     Verdict::Hit { start, end }
 }

@@ -106,8 +106,11 @@ impl Scanner {
         if !self.spans.is_empty() {
             self.grow(bytes, base, complete, false);
         }
-        self.lines.advance(compiled, bytes, base, complete, |start, end, kind| {
-            self.spans.push(Span { start, end, rank: RANK_CUSTOM, kind, growth: Growth::Done });
+        let (lines, spans, runs) = (&mut self.lines, &mut self.spans, &mut self.runs);
+        lines.advance(compiled, bytes, base, complete, |start, end, kind| {
+            let mut span = Span { start, end, rank: RANK_CUSTOM, kind, growth: GLUED };
+            extend(&mut span, runs, bytes, base, complete);
+            spans.push(span);
         });
         if !complete && self.still_waits(bytes, base) {
             return;
@@ -133,15 +136,17 @@ impl Scanner {
             if complete { bytes.len() } else { bytes.len().saturating_sub(LONGEST_LITERAL + 2) };
         loop {
             match index.next(bytes, at, to) {
-                Ok(hit) => {
-                    for candidate in index.candidates(bytes, hit) {
-                        self.try_candidate(compiled, candidate, bytes, base, complete);
+                Ok(passed) => {
+                    at = passed.next;
+                    for hit in passed {
+                        for candidate in index.candidates(bytes, hit) {
+                            self.try_candidate(compiled, candidate, bytes, base, complete);
+                        }
+                        if self.pending.is_some() {
+                            self.position = base + hit;
+                            return;
+                        }
                     }
-                    if self.pending.is_some() {
-                        self.position = base + hit;
-                        return;
-                    }
-                    at = hit + 2;
                 }
                 Err(end) => {
                     self.position = base + end.max(at);
@@ -210,7 +215,7 @@ impl Scanner {
     ) {
         let (start, end, growth) = match verdict {
             Verdict::No | Verdict::More { .. } => return,
-            Verdict::Hit { start, end } => (start, end, Growth::Done),
+            Verdict::Hit { start, end } => (start, end, GLUED),
             Verdict::Grow { start, from, class } => (start, from, Growth::Run(class)),
             Verdict::Pem { start, from } => {
                 (start, from, Growth::Pem { state: Pem::default(), from: base + from })
@@ -218,14 +223,6 @@ impl Scanner {
         };
         let &Anchor { kind, rank, .. } = anchor;
         let mut span = Span { start: base + start, end: base + end, rank, kind, growth };
-        let same = |other: &Span| other.start == span.start && other.kind == span.kind;
-        if let Some(known) = self.spans.iter_mut().rev().take(8).find(|other| same(other)) {
-            // A rule that was asked again, or two of one kind.
-            if known.growth == Growth::Done && span.growth == Growth::Done {
-                known.end = known.end.max(span.end);
-                return;
-            }
-        }
         extend(&mut span, &mut self.runs, bytes, base, complete);
         if span.end > span.start && !self.spans.iter().rev().take(8).any(|s| covers(s, &span)) {
             self.spans.push(span);
@@ -350,12 +347,15 @@ impl Scanner {
 
 const RANK_CUSTOM: u8 = 1;
 
-/// Whether a later span adds nothing to a known one.
+/// Letters and digits glued to a secret's end go with it, so that no token begins where
+/// the marker ends that did not begin before.
+const GLUED: Growth = Growth::Run(Class::ALNUM);
+
+/// Whether a span adds nothing to a known one, now and however both grow.
 fn covers(known: &Span, span: &Span) -> bool {
-    known.start == span.start
-        && known.end == span.end
-        && known.kind == span.kind
-        && known.growth == span.growth
+    let names = (known.start, known.rank, known.kind) <= (span.start, span.rank, span.kind);
+    let grows = span.growth == Growth::Done || span.growth == known.growth;
+    names && grows && known.end >= span.end
 }
 
 fn extend(span: &mut Span, runs: &mut Runs, bytes: &[u8], base: usize, complete: bool) {
@@ -372,11 +372,12 @@ fn extend(span: &mut Span, runs: &mut Runs, bytes: &[u8], base: usize, complete:
         Growth::Pem { mut state, from } => {
             let progress = state.advance(bytes, from - base, span.end.max(base) - base, complete);
             span.end = span.end.max(base + progress.end);
-            span.growth = if progress.done {
-                Growth::Done
+            if progress.done {
+                span.growth = GLUED;
+                extend(span, runs, bytes, base, complete);
             } else {
-                Growth::Pem { state, from: base + progress.from }
-            };
+                span.growth = Growth::Pem { state, from: base + progress.from };
+            }
         }
     }
 }

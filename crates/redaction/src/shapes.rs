@@ -36,7 +36,7 @@ pub(crate) const SHAPES: &[Row] = &[
     row("google_client_secret", &["GOCSPX-"], "w24+"),
     row("google_access_token", &["ya29."], "w30+"),
     row("google_refresh_token", &["1//0"], "w38+"),
-    row("azure_client_secret", &["Q~"], "t31-40").before("a4"),
+    row("azure_client_secret", &["Q~"], "t31+").before("a4"),
     row("azure_storage_key", &["AccountKey=", "accountkey="], "b60+").keep(),
     row("azure_shared_access_key", &["SharedAccessKey=", "sharedaccesskey="], "b40+").keep(),
     row("azure_devops_token", &["JQQJ99"], "a20+").before("a40-60"),
@@ -151,7 +151,7 @@ pub(crate) const SHAPES: &[Row] = &[
         "d17-20 '/' w60+",
     )
     .keep(),
-    row("telegram_token", &[":AA"], "w32-35").before("d8-10"),
+    row("telegram_token", &[":AA"], "w32+").before("d8-10"),
     row("sendgrid_key", &["SG."], "w20-24 '.' w39+"),
     row("mailgun_key", &["key-"], "h32").mixed(),
     row("mailgun_key", &["key-"], "h32 '-' h8 '-' h8").mixed(),

@@ -10,6 +10,8 @@ use crate::text::{Text, Verdict};
 
 /// Bytes of a URL's authority that are searched for user info.
 const LONGEST_AUTHORITY: usize = 1024;
+/// Bytes of a cookie that are searched for its end.
+const LONGEST_COOKIE: usize = 1024;
 /// Bytes after a header's name until its credential.
 const LONGEST_LEAD: usize = 72;
 
@@ -95,22 +97,26 @@ pub(crate) fn cookie(text: &mut Text<'_>, at: usize, length: usize) -> Verdict {
     let lead = text.slice(at + length, at + length + 8);
     let skipped = lead.iter().take_while(|b| matches!(b, b' ' | b'"' | b'\'' | b'\\')).count();
     let start = at + length + skipped;
-    let rest = text.slice(start, start + 4096);
-    let ends = |b: &u8| matches!(b, b'\n' | b'\r' | b'"' | b'\\') || Some(*b) == quote;
-    let end = rest.iter().position(|b| ends(b) || (set && *b == b';'));
+    let run = text.run(Class::QUOTED, start);
+    let seen = text.slice(start, run.end.min(start + LONGEST_COOKIE));
+    let end = seen.iter().position(|b| Some(*b) == quote || (set && *b == b';'));
     let Some(length) =
-        end.or_else(|| (text.complete() || rest.len() == 4096).then_some(rest.len()))
+        end.or_else(|| (!run.open || seen.len() == LONGEST_COOKIE).then_some(seen.len()))
     else {
-        return Verdict::More { start, from: text.end(), class: None };
+        return Verdict::More { start, from: run.end, class: None };
     };
-    let value = &rest[..length];
-    let Some(name) = value.iter().position(|b| *b == b'=') else { return Verdict::No };
-    if !Class::DOTTED.all(&value[..name]) || name == 0 || value.len() < name + 7 {
+    let value = &seen[..length];
+    let name = value[..length.min(128)].iter().position(|b| *b == b'=');
+    let Some(name) = name.filter(|name| *name > 0) else { return Verdict::No };
+    if !Class::DOTTED.all(&value[..name]) || value.len() < name + 7 {
         return Verdict::No;
     }
     let from = if set { name + 1 } else { 0 };
     if gate::is_placeholder(&value[from..]) || gate::is_placeholder(&value[name + 1..]) {
         return Verdict::No;
+    }
+    if end.is_none() {
+        return Verdict::Grow { start: start + from, from: start + from, class: Class::QUOTED };
     }
     Verdict::Hit { start: start + from, end: start + length }
 }
@@ -130,6 +136,7 @@ pub(crate) fn url(text: &mut Text<'_>, at: usize) -> Verdict {
         return Verdict::More { start: secret, from: end, class: Some(Class::AUTHORITY) };
     }
     match (colon, authority.iter().rposition(|b| *b == b'@')) {
+        (Some(colon), _) if authority[..colon].ends_with(b"[REDACTED") => Verdict::No,
         (Some(colon), Some(host)) if colon < host => {
             let password = &authority[colon + 1..host];
             let hit = Verdict::Hit { start: start + colon + 1, end: start + host };

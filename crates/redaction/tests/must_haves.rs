@@ -11,7 +11,7 @@ fn body(alphabet: &str, length: usize, seed: u64) -> String {
             state = state
                 .wrapping_mul(6_364_136_223_846_793_005)
                 .wrapping_add(1_442_695_040_888_963_407);
-            char::from(letters[usize::try_from(state >> 40).unwrap() % letters.len()])
+            char::from(letters[usize::try_from(state >> 40).unwrap_or(0) % letters.len()])
         })
         .collect()
 }
@@ -187,7 +187,7 @@ fn known_values_are_replaced_in_every_encoding() {
     use base64::engine::general_purpose::{STANDARD, URL_SAFE};
     let value = "s3cr?t/valu>e+\"q\"&'x' \u{e4}";
     let redactor = Redactor::builder().known_value("X", value.to_owned().into()).build().unwrap();
-    let hex: String = value.bytes().map(|b| format!("{b:02X}")).collect();
+    let hex = value.bytes().fold(String::new(), |hex, b| hex + &format!("{b:02X}"));
     let mut forms = vec![
         value.to_owned(),
         hex,

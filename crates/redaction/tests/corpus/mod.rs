@@ -26,7 +26,7 @@ impl Dice {
     }
 
     pub(crate) fn below(&mut self, limit: usize) -> usize {
-        usize::try_from(self.next()).unwrap() % limit
+        usize::try_from(self.next()).unwrap_or(0) % limit
     }
 
     pub(crate) fn pick<'a, T>(&mut self, from: &'a [T]) -> &'a T {
@@ -67,7 +67,7 @@ impl Dice {
             "p" => alphabet("AZaz09", "!#%+-_.~^*"),
             _ => return None,
         };
-        let (min, max) = hole[1..].split_once('-').unwrap_or((&hole[1..], &hole[1..]));
+        let (min, max) = hole[1..].split_once('-').unwrap_or_else(|| (&hole[1..], &hole[1..]));
         let (min, max): (usize, usize) = (min.parse().ok()?, max.parse().ok()?);
         let length = min + self.below(max - min + 1);
         Some((0..length).map(|_| char::from(*self.pick(&alphabet))).collect())
@@ -171,7 +171,7 @@ impl Corpus {
         let (line, secret) = match filled.split_once('«') {
             None => (place.replace("{}", &filled), filled.clone()),
             Some((head, tail)) => {
-                let (secret, tail) = tail.split_once('»').unwrap();
+                let (secret, tail) = tail.split_once('»').unwrap_or((tail, ""));
                 (format!("{head}{secret}{tail}"), secret.to_owned())
             }
         };
