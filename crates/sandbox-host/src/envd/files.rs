@@ -30,6 +30,9 @@ const CHUNK: usize = 256 << 10;
 /// Bytes of a compressed upload decoded at once: bounds what a bomb can blow up to in memory.
 const COMPRESSED_CHUNK: usize = 4 << 10;
 
+/// Most bytes of a refused upload that are read for nothing.
+const MAX_DRAINED: usize = 256 << 20;
+
 /// The query of `/files`.
 #[derive(Debug, Deserialize)]
 pub(crate) struct Link {
@@ -245,9 +248,31 @@ pub(crate) async fn upload(
     Query(link): Query<Link>,
     request: Request,
 ) -> Response {
+    let (head, body) = request.into_parts();
+    let body = Arc::new(tokio::sync::Mutex::new(body.into_data_stream()));
+    let shared = Arc::clone(&body);
+    let chunks = stream::poll_fn(move |context| match shared.try_lock() {
+        Ok(mut body) => body.poll_next_unpin(context),
+        // Only taken below, when nobody polls this any more.
+        Err(_) => std::task::Poll::Ready(None),
+    });
+    let request = Request::from_parts(head, Body::from_stream(chunks));
     match write(&daemon, &link, request).await {
         Ok(written) => Json(written).into_response(),
-        Err(answer) => *answer,
+        Err(answer) => {
+            drain(&mut *body.lock().await).await;
+            *answer
+        }
+    }
+}
+
+/// Reads what is left of a refused body, within reason: a client that still writes when the
+/// connection closes would see the closing and not the answer.
+async fn drain(body: &mut BodyDataStream) {
+    let mut left = MAX_DRAINED;
+    while let Some(Ok(chunk)) = body.next().await {
+        let Some(rest) = left.checked_sub(chunk.len()) else { return };
+        left = rest;
     }
 }
 
