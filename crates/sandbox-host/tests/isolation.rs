@@ -316,10 +316,11 @@ async fn a_full_disk_is_an_error_and_the_sandbox_lives() {
 async fn processes_that_ignore_signals_die_with_their_sandbox() {
     let rig = rig().await;
     let sandbox = rig.create(json!({})).await;
-    let stubborn =
-        "trap '' TERM INT HUP; (setsid sh -c 'trap \"\" TERM; sleep 7654' &); sleep 7654";
+    let stubborn = "trap '' TERM INT HUP; echo ready; (setsid sh -c 'trap \"\" TERM; sleep 7654' &); sleep 7654";
     let mut stream = sandbox.start("user", stubborn).await;
     let pid = stream.pid().await;
+    // "ready\n": the trap stands.
+    assert_eq!(stream.next().await.unwrap().1["event"]["data"]["stdout"], "cmVhZHkK");
     let term = json!({"process": {"pid": pid}, "signal": "SIGNAL_SIGTERM"});
     assert_eq!(sandbox.unary("user", "/process.Process/SendSignal", term).await.0, 200);
     let wait = Duration::from_millis(300);

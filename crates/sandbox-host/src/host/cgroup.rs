@@ -7,6 +7,7 @@
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 /// Name of the directory that holds the sandboxes' groups.
@@ -66,10 +67,7 @@ impl Groups {
             });
             let base = root.join(controller);
             let candidates = [base.join(path?.trim_start_matches('/')), base];
-            candidates
-                .into_iter()
-                .map(|base| base.join(PARENT))
-                .find(|parent| fs::create_dir_all(parent).is_ok() && parent.join(file).exists())
+            candidates.into_iter().map(|base| base.join(PARENT)).find(|parent| usable(parent, file))
         };
         Self {
             unified: None,
@@ -177,8 +175,19 @@ fn unified(root: &Path, own: &str) -> Option<PathBuf> {
         fs::write(base.join("cgroup.subtree_control"), controllers).ok()?;
         fs::create_dir_all(&parent).ok()?;
         fs::write(parent.join("cgroup.subtree_control"), controllers).ok()?;
-        Some(parent)
+        usable(&parent, "memory.max").then_some(parent)
     })
+}
+
+/// Whether a group with this limit can be made below `parent`: tried, since rights do not say.
+fn usable(parent: &Path, file: &str) -> bool {
+    static TRIAL: AtomicU32 = AtomicU32::new(0);
+    let count = TRIAL.fetch_add(1, Ordering::Relaxed);
+    let trial = parent.join(format!("trial-{}-{count}", std::process::id()));
+    let made = fs::create_dir_all(parent).is_ok() && fs::create_dir(&trial).is_ok();
+    let limited = made && trial.join(file).exists();
+    let _not_made = fs::remove_dir(&trial);
+    limited
 }
 
 impl Group {
