@@ -259,7 +259,7 @@ fn unknown(path: &str) -> Scope {
     }
     let rest: Vec<&str> = segments.collect();
     let last = rest.last().copied().unwrap_or_default();
-    if rest.iter().any(|segment| *segment == ".git") {
+    if rest.contains(&".git") {
         return Scope::GitHistory;
     }
     if is_build_output(last) {

@@ -386,7 +386,7 @@ fn call(
             }
         }),
         Api::Write => {
-            first.iter().for_each(|path| effects::write_path(eval, shell, path, (0, 0), None))
+            first.iter().for_each(|path| effects::write_path(eval, shell, path, (0, 0), None));
         }
         Api::Move => {
             let copies = name.contains("copy") || name.contains("cp");

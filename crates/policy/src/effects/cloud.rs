@@ -862,16 +862,32 @@ const LOCAL: &[&str] = &[
 fn words(args: &[Arg]) -> Vec<String> {
     let mut out = Vec::new();
     let mut skip = false;
+    // For some tools a usual option means something else: `gsutil -m` takes no value.
+    let flags_only = matches!(args.first().map(|a| a.text.as_str()), Some("gsutil"));
     for arg in args.iter().skip(1) {
         let text = arg.text.as_str();
         if std::mem::take(&mut skip) {
             continue;
         }
         if text.starts_with('-') {
-            skip = VALUED.contains(&text);
+            skip = VALUED.contains(&text) && !flags_only;
             continue;
         }
-        out.push(text.to_lowercase());
+        out.push(dashed(text));
+    }
+    out
+}
+
+// `DeleteInstance` reads like `delete-instance`.
+fn dashed(text: &str) -> String {
+    let mut out = String::with_capacity(text.len() + 4);
+    let mut before = ' ';
+    for c in text.chars().take(200) {
+        if c.is_ascii_uppercase() && before.is_ascii_lowercase() {
+            out.push('-');
+        }
+        out.push(c.to_ascii_lowercase());
+        before = c;
     }
     out
 }
@@ -1338,19 +1354,19 @@ fn creates(eval: &mut Eval<'_>, name: &str, words: &[String], target: &str) {
         let first = words.first().map_or("", String::as_str);
         match (first, verb) {
             ("release", "create" | "edit" | "upload") => {
-                eval.push(EffectKind::Publish, "package", target)
+                eval.push(EffectKind::Publish, "package", target);
             }
             ("workflow", "run")
             | ("pr" | "mr", "merge")
             | ("secret" | "variable", "set")
             | ("run", "rerun")
-                if !(first == "run") =>
+                if (first != "run") =>
             {
-                eval.push(EffectKind::Deploy, "release", target)
+                eval.push(EffectKind::Deploy, "release", target);
             }
             ("codespace", "create") => eval.push(EffectKind::Billing, "machine", target),
             ("repo", "create" | "rename" | "archive" | "transfer") => {
-                eval.push(EffectKind::Deploy, "release", target)
+                eval.push(EffectKind::Deploy, "release", target);
             }
             _ => {}
         }
@@ -1405,7 +1421,7 @@ fn creates(eval: &mut Eval<'_>, name: &str, words: &[String], target: &str) {
         || verb.starts_with("purchase")
     {
         eval.push(EffectKind::Billing, "machine", target);
-    } else if verb_in(verb, CHANGE) && !(name == "temporal") {
+    } else if verb_in(verb, CHANGE) && (name != "temporal") {
         eval.push(EffectKind::Deploy, "apply", target);
     }
     let _ = at;

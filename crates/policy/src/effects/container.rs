@@ -17,7 +17,7 @@ pub(super) fn run(
             docker(eval, shell, name, args, stdin);
         }
         "kubectl" | "oc" | "k" | "k3s" | "microk8s" | "minikube" => {
-            kubernetes(eval, shell, name, args, stdin)
+            kubernetes(eval, shell, name, args, stdin);
         }
         "buildah" | "crictl" | "ctr" => {
             if raw(args, &["rmp", "rmi", "rm", "prune"]) && raw(args, &["-a", "--all"]) {
@@ -97,7 +97,7 @@ fn docker(eval: &mut Eval<'_>, shell: &mut Shell, name: &str, args: &[Arg], stdi
     }
     let rest = args.get(at..).unwrap_or_default();
     let push = |eval: &mut Eval<'_>, class: &'static str| {
-        eval.push(EffectKind::CloudMutate, class, &format!("{name} {sub}"))
+        eval.push(EffectKind::CloudMutate, class, &format!("{name} {sub}"));
     };
     match sub {
         "run" | "create" => run_container(eval, shell, rest, compose),
@@ -137,7 +137,7 @@ fn docker(eval: &mut Eval<'_>, shell: &mut Shell, name: &str, args: &[Arg], stdi
         "rm" if raw(rest, &["-v", "--volumes", "-fv", "-vf", "-fsv"]) => push(eval, "prune"),
         "swarm" if raw(rest, &["leave"]) => push(eval, "destroy"),
         "service" | "stack" | "secret" | "config" | "node" if raw(rest, &["rm", "remove"]) => {
-            push(eval, "destroy")
+            push(eval, "destroy");
         }
         "pull" | "login" => {
             if let Some(image) = rest.iter().skip(1).find(|a| !a.text.starts_with('-')) {
@@ -160,7 +160,7 @@ fn docker(eval: &mut Eval<'_>, shell: &mut Shell, name: &str, args: &[Arg], stdi
 fn registry(eval: &mut Eval<'_>, image: &Arg) {
     let host = image.text.split('/').next().unwrap_or_default();
     if image.text.contains('/') && (host.contains('.') || host.contains(':')) {
-        super::egress(eval, &host.to_owned(), "connect", image.span);
+        super::egress(eval, host, "connect", image.span);
     }
 }
 

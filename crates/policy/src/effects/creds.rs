@@ -181,7 +181,7 @@ fn by_name(name: &str, path: &str) -> bool {
             | ".dockercfg"
             | "credentials.csv"
     ) && !(name == ".npmrc" && path.starts_with("/workspace"))
-        && !(name == "terraform.tfstate")
+        && (name != "terraform.tfstate")
         || name.ends_with(".kdbx")
         || name.ends_with(".ovpn")
         || name.ends_with(".pem") && (name.contains("key") || name.contains("priv"))

@@ -238,7 +238,7 @@ fn redis_line(eval: &mut Eval<'_>, line: &str) {
         {
             "flush"
         }
-        ["DEL" | "UNLINK", rest @ ..] if rest.iter().any(|w| *w == "*") => "flush",
+        ["DEL" | "UNLINK", rest @ ..] if rest.contains(&"*") => "flush",
         ["DEL" | "UNLINK", ..] => "bounded",
         _ => return,
     };
@@ -266,7 +266,7 @@ fn mongo(eval: &mut Eval<'_>, args: &[Arg], stdin: &Flow) {
     }
 }
 
-/// What MongoDB shell code does.
+/// What `MongoDB` shell code does.
 pub(super) fn mongo_text(eval: &mut Eval<'_>, text: &str) {
     let plain: String = text.chars().filter(|c| !c.is_whitespace()).collect();
     let calls = |name: &str| plain.contains(&format!(".{name}("));

@@ -56,7 +56,7 @@ pub(super) fn run(eval: &mut Eval<'_>, shell: &Shell, name: &str, args: &[Arg]) 
             }
         }
         "nvme" if raw(args, &["format", "sanitize", "delete-ns"]) => {
-            targets(eval, shell, args, "format")
+            targets(eval, shell, args, "format");
         }
         "cryptsetup"
             if raw(args, &["luksFormat", "luksErase", "erase", "luksKillSlot", "reencrypt"]) =>

@@ -20,7 +20,7 @@ pub(super) fn run(
         "unlink" => remove(eval, shell, name, args),
         "shred" => remove(eval, shell, name, args),
         "gio" if raw(args, &["trash", "remove"]) => {
-            remove(eval, shell, name, args.get(1..).unwrap_or_default())
+            remove(eval, shell, name, args.get(1..).unwrap_or_default());
         }
         "truncate" | "fallocate" => {
             let opts = Opts::scan(args, &["-s", "--size", "-r", "-o", "-l"]);
@@ -104,7 +104,7 @@ pub(crate) fn delete_path(
     }
     let mut scope = paths::scope(&normal, &eval.root, &eval.home);
     // `$x.log` and the like are single files; `$x` as a directory is not.
-    if scope == Scope::Unknown && !recursive && path.chars().next() == Some(UNKNOWN) {
+    if scope == Scope::Unknown && !recursive && path.starts_with(UNKNOWN) {
         scope = Scope::Unknown;
     }
     let mut recursive = recursive;
@@ -249,7 +249,7 @@ fn permissions(eval: &mut Eval<'_>, shell: &Shell, args: &[Arg], mode: bool) {
     for arg in args.iter().skip(1) {
         match arg.text.as_str() {
             "-R" | "--recursive" | "-hR" | "-Rh" | "-Rf" | "-fR" | "-Rv" | "-vR" | "-cR" => {
-                recursive = true
+                recursive = true;
             }
             text if text.starts_with("--reference") => reference = true,
             text if text.starts_with("--") => {}
@@ -293,7 +293,7 @@ fn permissions(eval: &mut Eval<'_>, shell: &Shell, args: &[Arg], mode: bool) {
 
 fn sets_id(mode: &str) -> bool {
     if mode.len() >= 4 && mode.bytes().all(|b| (b'0'..=b'7').contains(&b)) {
-        let special = mode.bytes().nth(mode.len() - 4).unwrap_or(b'0');
+        let special = mode.as_bytes().get(mode.len() - 4).copied().unwrap_or(b'0');
         return matches!(special, b'2' | b'4' | b'6' | b'7') && mode.len() == 4 && special != b'2'
             || mode.len() == 5 && matches!(mode.as_bytes().get(1), Some(b'4' | b'6' | b'7'));
     }
@@ -361,15 +361,14 @@ fn tar(eval: &mut Eval<'_>, shell: &mut Shell, args: &[Arg]) {
             "--to-command" | "--use-compress-program" | "-I" | "--info-script" | "-F"
         ) {
             run.extend(value(&mut rest).map(|c| (c, arg.span)));
-        } else if text == "-C" || text == "--directory" {
-            if let Some(dir) = value(&mut rest) {
+        } else if (text == "-C" || text == "--directory")
+            && let Some(dir) = value(&mut rest) {
                 let extracts = args.get(1).is_some_and(|a| a.text.contains('x'))
                     || super::opts::raw(args, &["--extract", "-x"]);
                 if extracts {
                     write_path(eval, shell, &dir, arg.span, None);
                 }
             }
-        }
     }
     for (command, span) in run {
         if command.contains([' ', '/', ';', '|']) || super::interp::is_interpreter(&command) {
@@ -467,8 +466,8 @@ fn class_of_write(eval: &Eval<'_>, shell: &Shell, path: &str) -> Option<&'static
     if is_persistence(&normal, &eval.home) {
         return Some("persistence");
     }
-    if let Some(name) = normal.strip_prefix(&eval.home).or_else(|| normal.strip_prefix("/root")) {
-        if matches!(
+    if let Some(name) = normal.strip_prefix(&eval.home).or_else(|| normal.strip_prefix("/root"))
+        && matches!(
             name,
             "/.bashrc"
                 | "/.bash_profile"
@@ -487,7 +486,6 @@ fn class_of_write(eval: &Eval<'_>, shell: &Shell, path: &str) -> Option<&'static
         ) {
             return Some("profile");
         }
-    }
     for base in ["/usr/local", "/opt", "/usr/share", "/srv", "/var/www", "/usr/src"] {
         if normal.starts_with(base) {
             return Some("install");

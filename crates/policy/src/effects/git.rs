@@ -82,7 +82,7 @@ fn config(eval: &mut Eval<'_>, shell: &mut Shell, setting: &Arg) {
         "gpg.program",
     ];
     if let Some(command) = value.strip_prefix('!') {
-        eval.text(shell, &command.to_owned(), setting.span, &Flow::empty());
+        eval.text(shell, command, setting.span, &Flow::empty());
     } else if (runs.contains(&key.as_str())
         || key.starts_with("pager.")
         || key.starts_with("filter.")
@@ -90,7 +90,7 @@ fn config(eval: &mut Eval<'_>, shell: &mut Shell, setting: &Arg) {
         || key.ends_with(".command"))
         && value.contains(' ')
     {
-        eval.text(shell, &value.to_owned(), setting.span, &Flow::empty());
+        eval.text(shell, value, setting.span, &Flow::empty());
     }
 }
 
@@ -106,11 +106,10 @@ fn subcommand(eval: &mut Eval<'_>, shell: &mut Shell, sub: &str, args: &[Arg]) {
     }
     match sub {
         "push" => push(eval, args),
-        "reset" => {
-            if raw(args, &["--hard", "--merge", "--keep"]) {
+        "reset"
+            if raw(args, &["--hard", "--merge", "--keep"]) => {
                 vcs(eval, "discard", "git reset --hard");
             }
-        }
         "clean" => clean(eval, args),
         "checkout" => {
             let paths =
@@ -126,22 +125,19 @@ fn subcommand(eval: &mut Eval<'_>, shell: &mut Shell, sub: &str, args: &[Arg]) {
                 vcs(eval, "discard", "git restore");
             }
         }
-        "switch" => {
-            if raw(args, &["-f", "--force", "--discard-changes", "-C"]) {
+        "switch"
+            if raw(args, &["-f", "--force", "--discard-changes", "-C"]) => {
                 vcs(eval, "discard", "git switch");
             }
-        }
-        "stash" => {
-            if raw(args, &["drop", "clear"]) {
+        "stash"
+            if raw(args, &["drop", "clear"]) => {
                 vcs(eval, "discard", "git stash");
             }
-        }
         "branch" => branch(eval, args),
-        "tag" => {
-            if raw(args, &["-d", "--delete"]) {
+        "tag"
+            if raw(args, &["-d", "--delete"]) => {
                 vcs(eval, "tag-delete", args.last().map_or("", |a| &a.text));
             }
-        }
         "rm" => {
             let opts = Opts::scan(args, &[]);
             if !opts.has(&["--cached"]) {
@@ -175,14 +171,14 @@ fn subcommand(eval: &mut Eval<'_>, shell: &mut Shell, sub: &str, args: &[Arg]) {
             }
         }
         "update-ref" | "symbolic-ref" if raw(args, &["-d", "--delete"]) => {
-            vcs(eval, "history", "git update-ref")
+            vcs(eval, "history", "git update-ref");
         }
         "worktree" if raw(args, &["remove"]) && raw(args, &["-f", "--force"]) => {
             vcs(eval, "discard", "git worktree remove");
         }
         "submodule" => submodule(eval, shell, args),
         "remote" | "clone" | "fetch" | "pull" | "ls-remote" | "archive" | "send-email" => {
-            remote(eval, sub, args)
+            remote(eval, sub, args);
         }
         "config" => set_config(eval, shell, args),
         "bisect" => {
@@ -376,7 +372,7 @@ fn set_config(eval: &mut Eval<'_>, shell: &mut Shell, args: &[Arg]) {
     let opts = Opts::scan(args, &["-f", "--file"]);
     let (key, value) = (opts.word(0).to_ascii_lowercase(), opts.word(1).to_owned());
     if let Some(command) = value.strip_prefix('!') {
-        eval.text(shell, &command.to_owned(), super::opts::span_of(args), &Flow::empty());
+        eval.text(shell, command, super::opts::span_of(args), &Flow::empty());
     }
     if key == "core.hookspath" && (value.starts_with("/tmp") || value == "/dev/null") {
         eval.push(EffectKind::System, "safety", "core.hooksPath");

@@ -36,7 +36,10 @@ pub(super) fn builtin(
         }
         "source" | "." => {
             let file = arg(1)?.clone();
-            return Some(source(eval, shell, &file));
+            let outer = std::mem::replace(&mut eval.stdin, stdin.clone());
+            let flow = source(eval, shell, &file);
+            eval.stdin = outer;
+            return Some(flow);
         }
         "alias" => {
             for a in args.iter().skip(1) {
@@ -48,6 +51,7 @@ pub(super) fn builtin(
         "unalias" => shell.aliases.clear(),
         "unset" => {
             for a in args.iter().skip(1) {
+                hides_history(eval, &a.text);
                 shell.vars.remove(&a.text);
                 shell.functions.remove(&a.text);
             }
@@ -86,12 +90,15 @@ pub(super) fn builtin(
             // Assignments hidden in an expanded word.
             for a in args.iter().skip(1) {
                 if let Some((name, value)) = a.text.split_once('=') {
+                    if value.is_empty() || value == "/dev/null" || value == "0" {
+                        hides_history(eval, name);
+                    }
                     shell.vars.insert(name.to_owned(), Var::scalar(value, a.taint.clone()));
                 }
             }
         }
         "printenv" => {
-            let one = args.get(1).map(|a| a.text.as_str()).unwrap_or("");
+            let one = args.get(1).map_or("", |a| a.text.as_str());
             let secret = one.is_empty() || crate::eval::is_secret_name(one);
             return Some(if secret {
                 Flow::tainted(Taint::Secret("environment".into()))
@@ -104,6 +111,13 @@ pub(super) fn builtin(
         _ => return None,
     }
     Some(Flow::empty())
+}
+
+// Commands that keep themselves out of the shell's history.
+fn hides_history(eval: &mut Eval<'_>, name: &str) {
+    if matches!(name, "HISTFILE" | "HISTSIZE" | "HISTFILESIZE") {
+        eval.push(EffectKind::System, "history", name);
+    }
 }
 
 /// `source FILE`.
@@ -252,27 +266,24 @@ pub(super) fn local_script(
 ) -> Flow {
     let Some(first) = args.first() else { return Flow::empty() };
     let normal = paths::normalize(&first.text, &shell.cwd);
-    match eval.files.get(&normal).cloned() {
-        Some(flow) => {
-            let outer =
-                std::mem::replace(&mut shell.params, args.get(1..).unwrap_or_default().to_vec());
-            let python = flow.known().is_some_and(|t| {
-                t.starts_with("#!") && t.lines().next().is_some_and(|l| l.contains("python"))
-            });
-            let out = if python {
-                let text = flow.known().unwrap_or_default().to_owned();
-                code::source(eval, shell, "python", &text);
-                Flow::program("script")
-            } else {
-                run_flow(eval, shell, &flow, first)
-            };
-            shell.params = outer;
-            out
-        }
-        None => {
-            eval.unseen(format!("script {}", first.text));
+    if let Some(flow) = eval.files.get(&normal).cloned() {
+        let outer =
+            std::mem::replace(&mut shell.params, args.get(1..).unwrap_or_default().to_vec());
+        let python = flow.known().is_some_and(|t| {
+            t.starts_with("#!") && t.lines().next().is_some_and(|l| l.contains("python"))
+        });
+        let out = if python {
+            let text = flow.known().unwrap_or_default().to_owned();
+            code::source(eval, shell, "python", &text);
             Flow::program("script")
-        }
+        } else {
+            run_flow(eval, shell, &flow, first)
+        };
+        shell.params = outer;
+        out
+    } else {
+        eval.unseen(format!("script {}", first.text));
+        Flow::program("script")
     }
 }
 
@@ -368,7 +379,7 @@ fn shell_command(
                 continue;
             }
             "/c" | "/k" | "-command" if matches!(name, "cmd" | "pwsh" | "powershell") => {
-                command = true
+                command = true;
             }
             "-encodedcommand" | "-enc" | "-e" | "-ec" if matches!(name, "pwsh" | "powershell") => {
                 eval.push(EffectKind::ExecOpaque, "decoded", name);
@@ -471,6 +482,11 @@ fn interpreter(
             remote_script(eval, Some(arg));
             return Flow::program(language);
         }
+        // `php artisan db:wipe`, `python manage.py flush`: the script names the tool.
+        let tool = text.rsplit('/').next().unwrap_or_default().to_owned();
+        let rest = args.get(at..).unwrap_or_default();
+        super::live::run(eval, &tool, rest);
+        super::db::run(eval, shell, &tool, rest, stdin);
         taint_effect(eval, &arg.taint, arg.span, text);
         let flow = read_file(eval, shell, arg);
         taint_effect(eval, &flow.taint, arg.span, text);
@@ -614,7 +630,7 @@ fn escapes(
                     && matches!(name, "SHELL" | ".SHELLFLAGS")
                     && value.contains(' ')
                 {
-                    eval.text(shell, &value.to_owned(), arg.span, &Flow::empty());
+                    eval.text(shell, value, arg.span, &Flow::empty());
                 }
                 if let Some(text) = arg.text.strip_prefix("--eval=") {
                     code::makefile(eval, shell, text, arg.span);

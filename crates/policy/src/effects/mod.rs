@@ -58,6 +58,10 @@ impl Eval<'_> {
             return self.call(shell, &first.text.clone(), &body, rest, stdin);
         }
         let Some(name) = self.command_name(shell, first) else {
+            // `./gradlew publish` is known by its name, whatever else the script does.
+            let name = first.text.rsplit('/').next().unwrap_or_default().to_owned();
+            live::run(self, &name, args);
+            db::run(self, shell, &name, args, stdin);
             return interp::local_script(self, shell, args, stdin);
         };
         if asks_for_help(&name, args) {
@@ -117,7 +121,7 @@ impl Eval<'_> {
             self.push(EffectKind::ExecOpaque, "unknown-command", text);
         }
         // What is run may be a shell: look at the arguments as one would.
-        if text.chars().next() == Some(UNKNOWN) && args.iter().any(|a| a.text == "-c") {
+        if text.starts_with(UNKNOWN) && args.iter().any(|a| a.text == "-c") {
             interp::run(self, shell, "bash", args, stdin);
         }
         Some(Flow::program("unknown"))
@@ -245,7 +249,10 @@ pub(crate) fn read_file(eval: &mut Eval<'_>, shell: &Shell, path: &Arg) -> Flow 
     if let Some(flow) = eval.files.get(&normal) {
         return flow.clone();
     }
-    if matches!(normal.as_str(), "/dev/null" | "/dev/zero" | "/dev/stdin") {
+    if matches!(normal.as_str(), "/dev/stdin" | "/dev/fd/0" | "/proc/self/fd/0") {
+        return eval.stdin.clone();
+    }
+    if matches!(normal.as_str(), "/dev/null" | "/dev/zero") {
         return Flow::empty();
     }
     if is_credential(&normal, &eval.home) {

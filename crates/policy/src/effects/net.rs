@@ -458,13 +458,22 @@ fn socket(eval: &mut Eval<'_>, shell: &mut Shell, name: &str, args: &[Arg], stdi
         if port.is_empty() || port.contains('-') { host.clone() } else { format!("{host}:{port}") };
     let span = super::opts::span_of(args);
     if runs.is_some() {
-        let target = if listens { "any host".to_owned() } else { target };
-        eval.push_at(EffectKind::NetEgress, "shell", &target, span);
+        let target = if listens { "any host" } else { target.as_str() };
+        eval.push_at(EffectKind::NetEgress, "shell", target, span);
     } else if listens {
         eval.push_at(EffectKind::NetEgress, "listen", port, span);
     } else if !host.is_empty() {
         let class = if opts.has(&["-z"]) { "connect" } else { class_of(&stdin.taint, "connect") };
         egress(eval, &target, class, span);
+    }
+    // A shell whose output goes to a host is a remote shell, if its input comes from there too.
+    if let Taint::Program(from) = &stdin.taint
+        && matches!(&**from, "script" | "bash" | "sh")
+        && !host.is_empty()
+        && eval.found.effects.iter().all(|e| e.kind != EffectKind::ExecRemote)
+        && !hosts::is_local(&host)
+    {
+        eval.push_at(EffectKind::NetEgress, "shell", &target, span);
     }
     let local = hosts::is_local(&host);
     if local && !listens {
@@ -534,7 +543,7 @@ fn ssh(eval: &mut Eval<'_>, shell: &mut Shell, name: &str, args: &[Arg], stdin: 
             && (key.eq_ignore_ascii_case("proxycommand")
                 || key.eq_ignore_ascii_case("localcommand"))
         {
-            eval.text(shell, &command.to_owned(), setting.span, &Flow::empty());
+            eval.text(shell, command, setting.span, &Flow::empty());
         }
     }
     if opts.has(&["-R"]) {

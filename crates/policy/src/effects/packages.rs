@@ -81,7 +81,7 @@ fn sources(eval: &mut Eval<'_>, name: &str, args: &[Arg]) {
     addresses.extend(opts.words.iter().filter(|w| w.text.contains("://")).map(|w| (*w).clone()));
     for address in addresses {
         let text = address.text.rsplit_once(" @ ").map_or(address.text.as_str(), |(_, url)| url);
-        super::egress(eval, &text.trim_start_matches("git+").to_owned(), "connect", address.span);
+        super::egress(eval, text.trim_start_matches("git+"), "connect", address.span);
     }
     // `go install host/path@version` fetches from that host.
     if name == "go" && matches!(opts.word(0), "install" | "get" | "run") {
@@ -90,7 +90,7 @@ fn sources(eval: &mut Eval<'_>, name: &str, args: &[Arg]) {
         {
             super::egress(
                 eval,
-                &word.text.clone().split('@').next().unwrap_or_default().to_owned(),
+                word.text.clone().split('@').next().unwrap_or_default(),
                 "connect",
                 word.span,
             );

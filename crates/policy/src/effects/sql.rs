@@ -67,7 +67,7 @@ fn rough(text: &str) -> Vec<String> {
             Some(_) => {}
             None if c == '\'' || c == '"' => quote = Some(c),
             None if c.is_alphanumeric() || c == '_' || c == '.' => {
-                current.push(c.to_ascii_uppercase())
+                current.push(c.to_ascii_uppercase());
             }
             None => {
                 if !current.is_empty() {
@@ -104,7 +104,7 @@ fn classify(eval: &mut Eval<'_>, tokens: &[String]) {
             let temporary = has(&["TEMPORARY", "TEMP"]);
             match at(1) {
                 "INDEX" | "VIEW" | "TRIGGER" | "FUNCTION" | "PROCEDURE" | "CONSTRAINT" => {
-                    push("schema")
+                    push("schema");
                 }
                 _ if temporary => push("bounded"),
                 _ => push("drop"),
@@ -137,7 +137,7 @@ fn classify(eval: &mut Eval<'_>, tokens: &[String]) {
         "CREATE"
             if matches!(at(1), "USER" | "ROLE" | "LOGIN" | "EXTENSION") || has(&["SUPERUSER"]) =>
         {
-            push("admin")
+            push("admin");
         }
         "COPY" if has(&["PROGRAM"]) => {
             let command =
@@ -166,7 +166,7 @@ fn classify(eval: &mut Eval<'_>, tokens: &[String]) {
             if matches!(at(1), "MASTER" | "REPLICA" | "SLAVE" | "BINARY")
                 || at(0) == "SHUTDOWN" =>
         {
-            push("flush")
+            push("flush");
         }
         "PURGE" | "FLUSH" if has(&["LOGS", "BINARY", "MASTER"]) => push("flush"),
         "BEGIN" | "START" | "SET" | "USE" => {
@@ -175,13 +175,11 @@ fn classify(eval: &mut Eval<'_>, tokens: &[String]) {
                 .iter()
                 .skip(1)
                 .position(|t| matches!(t.as_str(), "DELETE" | "DROP" | "TRUNCATE" | "UPDATE"))
-            {
-                if at(0) == "BEGIN" {
+                && at(0) == "BEGIN" {
                     classify(eval, tokens.get(next + 1..).unwrap_or_default());
                 }
-            }
         }
-        "SELECT" => {
+        "SELECT"
             if has(&[
                 "LO_UNLINK",
                 "PG_READ_FILE",
@@ -191,10 +189,9 @@ fn classify(eval: &mut Eval<'_>, tokens: &[String]) {
                 "OUTFILE",
                 "DUMPFILE",
                 "PG_LS_DIR",
-            ]) {
+            ]) => {
                 push("admin");
             }
-        }
         first if is_unknown(first) => push("opaque"),
         _ => {}
     }

@@ -212,7 +212,7 @@ fn kernel(eval: &mut Eval<'_>, name: &str, args: &[Arg]) -> bool {
             system(eval, "kernel", last(args));
         }
         "setenforce" if raw(args, &["0", "Permissive", "permissive"]) => {
-            system(eval, "safety", "SELinux")
+            system(eval, "safety", "SELinux");
         }
         "aa-disable" | "aa-teardown" | "aa-complain" | "apparmor_parser" | "spctl" | "csrutil"
         | "auditctl" | "setsebool" => {
@@ -290,7 +290,7 @@ fn accounts(eval: &mut Eval<'_>, name: &str, args: &[Arg]) -> bool {
             eval.push(EffectKind::CredentialRead, "store", name);
         }
         "getent" if raw(args, &["shadow", "gshadow"]) => {
-            eval.push(EffectKind::CredentialRead, "file", "/etc/shadow")
+            eval.push(EffectKind::CredentialRead, "file", "/etc/shadow");
         }
         "pass" | "gopass"
             if args.len() > 1
@@ -355,10 +355,10 @@ fn schedule(
         }
         "atrm" | "atq" => {}
         "schtasks" if raw(args, &["/create", "/Create", "/CREATE"]) => {
-            eval.push(EffectKind::FsWrite, "persistence", name)
+            eval.push(EffectKind::FsWrite, "persistence", name);
         }
         "defaults" if raw(args, &["loginwindow", "com.apple.loginwindow"]) => {
-            eval.push(EffectKind::FsWrite, "persistence", name)
+            eval.push(EffectKind::FsWrite, "persistence", name);
         }
         _ => return false,
     }
@@ -383,16 +383,16 @@ fn logs(eval: &mut Eval<'_>, shell: &mut Shell, name: &str, args: &[Arg]) -> boo
             system(eval, "logs", "journal");
         }
         "dmesg" if raw(args, &["-c", "-C", "--clear", "--read-clear"]) => {
-            system(eval, "logs", "kernel log")
+            system(eval, "logs", "kernel log");
         }
         "wevtutil" | "Clear-EventLog"
             if raw(args, &["cl", "clear-log"]) || name == "Clear-EventLog" =>
         {
-            system(eval, "logs", name)
+            system(eval, "logs", name);
         }
         "logrotate" if raw(args, &["-f", "--force"]) => system(eval, "logs", name),
         "unset" | "export" if args.iter().any(|a| a.text.starts_with("HISTFILE")) => {
-            system(eval, "history", "HISTFILE")
+            system(eval, "history", "HISTFILE");
         }
         _ => {
             let _ = shell;

@@ -345,7 +345,7 @@ fn table(
     {
         return Some(eval.text(
             shell,
-            &line.to_owned(),
+            line,
             command.first().map_or((0, 0), |a| a.span),
             stdin,
         ));
@@ -621,12 +621,9 @@ fn terminal(eval: &mut Eval<'_>, shell: &mut Shell, name: &str, args: &[Arg]) ->
         args.iter().skip(1).find(|a| !a.text.starts_with('-')).map_or("", |a| a.text.as_str());
     let texts: Vec<&Arg> = match (name, sub) {
         ("tmux", "send-keys" | "send") => {
-            let keys: Vec<&Arg> = args
-                .iter()
-                .skip(2)
-                .filter(|a| !matches!(a.text.as_str(), "Enter" | "C-m" | "C-c" | "-t" | "-l"))
-                .collect();
-            keys
+            let opts = Opts::scan(args, &["-t", "-N"]);
+            let key = |a: &&Arg| matches!(a.text.as_str(), "Enter" | "C-m" | "C-c");
+            opts.words.into_iter().skip(1).filter(|a| !key(a)).collect()
         }
         ("tmux", _) => {
             let opts = Opts::scan(
@@ -637,13 +634,10 @@ fn terminal(eval: &mut Eval<'_>, shell: &mut Shell, name: &str, args: &[Arg]) ->
         }
         _ => {
             let stuff = args.iter().position(|a| a.text == "stuff");
-            match stuff {
-                Some(at) => args.get(at + 1..).unwrap_or_default().iter().collect(),
-                None => {
-                    let opts =
-                        Opts::scan(args, &["-S", "-t", "-c", "-e", "-h", "-p", "-s", "-T", "-X"]);
-                    opts.words
-                }
+            if let Some(at) = stuff { args.get(at + 1..).unwrap_or_default().iter().collect() } else {
+                let opts =
+                    Opts::scan(args, &["-S", "-t", "-c", "-e", "-h", "-p", "-s", "-T", "-X"]);
+                opts.words
             }
         }
     };

@@ -202,6 +202,11 @@ impl Eval<'_> {
         match &assign.value {
             AssignValue::Scalar(word) => {
                 let value = self.one(shell, word);
+                if matches!(assign.name.as_str(), "HISTFILE" | "HISTSIZE" | "HISTFILESIZE")
+                    && matches!(value.text.as_str(), "" | "/dev/null" | "0")
+                {
+                    self.push(EffectKind::System, "history", &assign.name);
+                }
                 let (mut text, mut taint) = (value.text, value.taint);
                 if assign.append
                     && let Some(old) = shell.vars.get(&assign.name)

@@ -220,10 +220,10 @@ impl Lower<'_> {
                 out.push(Node::While { condition: Rc::default(), body: self.rc(&c.body) });
             }
             CompoundCommand::While(c) => {
-                out.push(Node::While { condition: self.rc(&c.condition), body: self.rc(&c.body) })
+                out.push(Node::While { condition: self.rc(&c.condition), body: self.rc(&c.body) });
             }
             CompoundCommand::Until(c) => {
-                out.push(Node::While { condition: self.rc(&c.condition), body: self.rc(&c.body) })
+                out.push(Node::While { condition: self.rc(&c.condition), body: self.rc(&c.body) });
             }
             CompoundCommand::Case(c) => out.push(self.case(c)),
             CompoundCommand::Subshell(body) => out.push(Node::Subshell(self.rc(body))),
@@ -249,7 +249,7 @@ impl Lower<'_> {
                 out.push(Node::Words(words));
             }
             CompoundCommand::Coproc(c) => {
-                out.push(Node::Background(Box::new(Node::Group(self.one(&c.body)))))
+                out.push(Node::Background(Box::new(Node::Group(self.one(&c.body)))));
             }
             CompoundCommand::Always(c) => {
                 out.push(Node::Group(self.rc(&c.body)));
