@@ -41,8 +41,8 @@ impl Class {
     /// Anything on one line but a double quote or a back slash.
     pub(crate) const QUOTED: Self = Self(15);
 
-    /// Space and tab.
-    pub(crate) const BLANK: Self = Self(16);
+    /// What may follow a name's word: a separator, a quote, a joint or a digit.
+    pub(crate) const JOINT: Self = Self(16);
 
     /// Fourth character of the base64 of three digits: `[w-z0-5]`
     pub(crate) const DIGITS: Self = Self(17);
@@ -117,7 +117,24 @@ const fn bits(b: u8) -> u32 {
         | flag(base64 || matches!(b, b'%' | b'_' | b'-'), Class::PERCENT)
         | flag(alnum || matches!(b, b'_' | b'-' | b'.'), Class::DOTTED)
         | flag(line && b != b'"' && b != b'\\', Class::QUOTED)
-        | flag(b == b' ' || b == b'\t', Class::BLANK)
+        | flag(
+            digit
+                || matches!(
+                    b,
+                    b' ' | b'\t'
+                        | b'='
+                        | b':'
+                        | b'"'
+                        | b'\''
+                        | b'`'
+                        | b'_'
+                        | b'-'
+                        | b'>'
+                        | b'\\'
+                        | b'|'
+                ),
+            Class::JOINT,
+        )
         | flag(matches!(b, b'w'..=b'z' | b'0'..=b'5'), Class::DIGITS)
 }
 

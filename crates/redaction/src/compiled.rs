@@ -85,12 +85,9 @@ fn builtin() -> Compiled {
     for (number, word) in WORDS.iter().enumerate() {
         let rule = Rule::Word(u16::try_from(number).unwrap_or(u16::MAX));
         let kind = kinds.number(word.kind);
-        // Three letters need what follows them: the rest of a name or a separator.
-        let after: &[Option<Class>] = if word.literal.len() < 4 {
-            &[Some(Class::VALUE), Some(Class::BLANK)]
-        } else {
-            &[None]
-        };
+        // Three letters need what follows them: a separator, or more of the name.
+        let after: &[Option<Class>] =
+            if word.literal.len() < 4 { &[Some(Class::JOINT)] } else { &[None] };
         for next in after {
             add(word.literal, true, rule, kind, RANK_WORD, *next, None);
         }

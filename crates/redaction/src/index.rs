@@ -5,7 +5,10 @@
 //! one multiplication and one bit; what passes is looked up exactly. Trigrams are folded
 //! to one case; the comparison of the whole literal decides about case.
 
+use std::cmp::Reverse;
+
 use crate::class::Class;
+use crate::frequency;
 
 /// Longest literal of a rule. Known values may be longer: they check what follows themselves.
 pub(crate) const LONGEST_LITERAL: usize = 32;
@@ -118,8 +121,8 @@ impl Index {
         for at in 1..heads.len() {
             heads[at] += heads[at - 1];
         }
-        // One bit in sixteen at most, in 8 to 64 KiB.
-        let bits = (entries.len() * 16).next_power_of_two().ilog2().clamp(16, 19);
+        // One bit in sixty-four at most, in 16 to 64 KiB: it has to stay in the first cache.
+        let bits = (entries.len() * 64).next_power_of_two().ilog2().clamp(17, 19);
         let shift = 32 - bits;
         let mut filter = vec![0_u64; 1 << (bits - 6)];
         for entry in &entries {
@@ -229,7 +232,10 @@ fn grams(anchor: &Anchor) -> Vec<(u32, i16)> {
     let mut found = Vec::new();
     let reach = literal.len().min(if matches!(anchor.rule, Rule::Known(_)) { 64 } else { 30 });
     let best = |from: usize, to: usize| {
-        (from..to).max_by_key(|&at| (rarity(&literal[at..at + 4]), std::cmp::Reverse(at)))
+        (from..to).max_by_key(|&at| {
+            let gram = &literal[at..at + 4];
+            (Reverse(frequency::count(gram)), rarity(gram), Reverse(at))
+        })
     };
     let last = reach - 3;
     let halves = if matches!(anchor.rule, Rule::Known(_)) && last >= 8 {
@@ -294,5 +300,37 @@ impl std::fmt::Debug for Index {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         // Anchors of known values are secrets.
         f.debug_struct("Index").field("anchors", &self.anchors.len()).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+#[path = "../tests/corpus/mod.rs"]
+mod corpus;
+
+#[cfg(test)]
+mod tests {
+    use super::corpus::Corpus;
+    use crate::compiled::BUILTIN;
+
+    #[test]
+    fn ordinary_text_hardly_passes_the_filter() {
+        let text = Corpus::new(1, 5000, 0, 0).text;
+        let (bytes, index) = (text.as_bytes(), &BUILTIN.index);
+        let mut passed = std::collections::BTreeMap::<String, usize>::new();
+        let mut at = 0;
+        let mut count = 0;
+        while let Ok(found) = index.next(bytes, at, bytes.len()) {
+            at = found.next;
+            for hit in found {
+                count += 1;
+                let gram = String::from_utf8_lossy(&bytes[hit..hit + 3]).to_lowercase();
+                *passed.entry(gram).or_default() += 1;
+            }
+        }
+        let mut worst: Vec<_> = passed.into_iter().map(|(gram, n)| (n, gram)).collect();
+        worst.sort_unstable_by(|a, b| b.cmp(a));
+        worst.truncate(20);
+        let share = count * 2000 / bytes.len();
+        assert!(share <= 35, "{share} of 1000 pass: {worst:?}");
     }
 }

@@ -28,6 +28,7 @@ mod compiled;
 mod context;
 mod custom;
 mod error;
+mod frequency;
 mod gate;
 mod index;
 mod json;

@@ -138,7 +138,7 @@ pub(crate) const SHAPES: &[Row] = &[
         "w20+",
     ),
     row("slack_token", &["xoxd-"], "p20+"),
-    row("slack_token", &["xapp-"], "w40+"),
+    row("slack_token", &["xapp-1-"], "w38+"),
     row(
         "slack_webhook",
         &["hooks.slack.com/services/", "hooks.slack.com/workflows/", "hooks.slack.com/triggers/"],
