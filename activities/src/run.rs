@@ -64,7 +64,7 @@ pub struct Queue {
 ///
 /// As [`run_queues`].
 pub fn run(
-    options: Options,
+    options: &Options,
     engine: &Engine,
     connection: Connection,
     shutdown: CancellationToken,

@@ -61,7 +61,7 @@ impl WorkflowSet {
         <W::Run as temporalio_common::WorkflowDefinition>::Input: Send,
     {
         if let Err(error) = self.options.options.register_workflow::<W>() {
-            self.options.refused.get_or_insert(error.to_string());
+            self.options.refused.get_or_insert_with(|| error.to_string());
         }
         self
     }

@@ -21,7 +21,7 @@ use crate::approval::{Answer, Desk, Verdict, WorkflowPhase};
 use crate::options;
 
 /// How long a request without a readable end is waited for.
-const DEFAULT_PATIENCE: Duration = Duration::from_secs(3600);
+const DEFAULT_PATIENCE: Duration = Duration::from_hours(1);
 /// How often a run may be told that its approval is not granted after all.
 const MAX_QUESTIONS: u32 = 20;
 

@@ -7,7 +7,7 @@ use serde_json::Value;
 use temporalio_workflow::{ActivityCancellationType, ActivityOptions, RetryPolicy};
 
 /// Around a command: sandbox, files, packages, artifacts, settling.
-const AROUND: Duration = Duration::from_secs(600);
+const AROUND: Duration = Duration::from_mins(10);
 /// A plan decides and prices; it runs nothing.
 const PLAN: Duration = Duration::from_secs(30);
 /// A third of it is the pace of the heartbeats, so a cancellation is heard within about 3 s.

@@ -71,12 +71,12 @@ mod tests {
 
     use super::*;
 
-    fn at(seconds: i64) -> Option<Timestamp> {
-        Some(Timestamp { seconds, nanos: 7_000 })
+    fn at(seconds: i64) -> Timestamp {
+        Timestamp { seconds, nanos: 7_000 }
     }
 
-    fn seconds(seconds: i64) -> Option<prost_wkt_types::Duration> {
-        Some(prost_wkt_types::Duration { seconds, nanos: 0 })
+    fn seconds(seconds: i64) -> prost_wkt_types::Duration {
+        prost_wkt_types::Duration { seconds, nanos: 0 }
     }
 
     fn standalone(attempt: u32, now: i64) -> Start {
@@ -86,12 +86,12 @@ mod tests {
             activity_id: "a".into(),
             run_id: "own-run".into(),
             attempt,
-            scheduled_time: at(100),
-            current_attempt_scheduled_time: at(now),
-            started_time: at(now + 1),
-            start_to_close_timeout: seconds(10),
-            schedule_to_close_timeout: seconds(15),
-            heartbeat_timeout: seconds(0),
+            scheduled_time: Some(at(100)),
+            current_attempt_scheduled_time: Some(at(now)),
+            started_time: Some(at(now + 1)),
+            start_to_close_timeout: Some(seconds(10)),
+            schedule_to_close_timeout: Some(seconds(15)),
+            heartbeat_timeout: Some(seconds(0)),
             ..Start::default()
         }
     }
@@ -123,7 +123,7 @@ mod tests {
         };
         assert_eq!(since(&standalone(1, 100)), 111);
         assert_eq!(since(&standalone(2, 110)), 115);
-        let unlimited = Start { started_time: at(1), ..Start::default() };
+        let unlimited = Start { started_time: Some(at(1)), ..Start::default() };
         assert_eq!(deadline(&unlimited), None);
     }
 }

@@ -104,7 +104,7 @@ fn retry_delay(failure: &Failure) -> Option<Duration> {
         failure.kind,
         FailureType::WorkerDraining | FailureType::ActivityPause | FailureType::ActivityReset
     );
-    failure.retry_after.or(hand_over.then_some(HAND_OVER_DELAY))
+    failure.retry_after.or_else(|| hand_over.then_some(HAND_OVER_DELAY))
 }
 
 fn category(kind: FailureType) -> ApplicationErrorCategory {

@@ -65,7 +65,7 @@ pub(crate) async fn serve(
 ) -> Result<(), Error> {
     let worker = Arc::new(begin(runtime, connection, options).await?);
     tracing::info!(task_queue = options.task_queue, ?registry, "polling");
-    let queue = Arc::new(Queue {
+    let queue = Arc::new(Serving {
         worker: Arc::downgrade(&worker),
         connection: connection.clone(),
         task_queue: options.task_queue.clone(),
@@ -122,7 +122,7 @@ async fn begin(
 
 /// Polls until core has shut down. After a refusal core shuts down by itself; it must be polled on
 /// until it says so.
-async fn poll(worker: &Worker, queue: &Arc<Queue>) -> Result<(), Error> {
+async fn poll(worker: &Worker, queue: &Arc<Serving>) -> Result<(), Error> {
     let mut refusal = None;
     loop {
         match worker.poll_activity_task().await {
@@ -141,7 +141,7 @@ async fn poll(worker: &Worker, queue: &Arc<Queue>) -> Result<(), Error> {
 
 /// Waits for the drain, tells every attempt at once, has core stop polling, and after `grace`
 /// lets go of the handlers that are still there.
-async fn drain(queue: Arc<Queue>, grace: Duration) {
+async fn drain(queue: Arc<Serving>, grace: Duration) {
     queue.draining.cancelled().await;
     let running = queue.stop_all();
     tracing::info!(task_queue = queue.task_queue, running, ?grace, "draining");
@@ -152,8 +152,8 @@ async fn drain(queue: Arc<Queue>, grace: Duration) {
     queue.hard_stop.cancel();
 }
 
-/// The running attempts of one task queue.
-struct Queue {
+/// One task queue that is being served, and its running attempts.
+struct Serving {
     worker: Weak<Worker>,
     connection: Connection,
     task_queue: String,
@@ -164,7 +164,7 @@ struct Queue {
     hard_stop: CancellationToken,
 }
 
-impl Queue {
+impl Serving {
     fn take(self: &Arc<Self>, task: ActivityTask) {
         let token = task.task_token;
         match task.variant {

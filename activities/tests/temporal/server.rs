@@ -58,7 +58,7 @@ impl Server {
         let options = ConnectOptions {
             env: [("TEMPORAL_CONFIG_FILE".to_owned(), "/dev/null".to_owned())].into(),
             address: Some(self.address.clone()),
-            give_up_after: Some(Duration::from_secs(60)),
+            give_up_after: Some(Duration::from_mins(1)),
             ..ConnectOptions::default()
         };
         connect(options, CancellationToken::new()).await.unwrap()

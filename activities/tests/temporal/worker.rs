@@ -11,6 +11,7 @@ use airlock_activities::{
 use airlock_contract::{ApprovalRequest, Failure, FailureType, names};
 use airlock_engine::{Ending, RunContext as _, StopReason};
 use airlock_workflows::{SafeExecution, SafeExecutionBatch};
+use futures_util::future::try_join;
 use parking_lot::Mutex;
 use serde_json::{Value, json};
 use tokio::task::JoinHandle;
@@ -63,7 +64,7 @@ impl Worker {
         };
         let workflows = run_workflows(connection.clone(), options, register, shutdown.clone());
         let activities = run_queues(connection.clone(), vec![queue], shutdown.clone());
-        let running = tokio::spawn(async move { tokio::try_join!(activities, workflows) });
+        let running = tokio::spawn(try_join(activities, workflows));
         let exec = ExecClient::new(connection.clone(), task_queue.clone());
         Self { server, connection, task_queue, notes, exec, shutdown, running }
     }
@@ -100,7 +101,7 @@ impl Worker {
             type_name: names::SAFE_EXECUTION.to_owned(),
             id: uuid::Uuid::new_v4().to_string(),
             input,
-            timeout: Duration::from_secs(60),
+            timeout: Duration::from_mins(1),
             heartbeat_timeout: Duration::from_secs(3),
             max_attempts: 5,
             summary: None,
@@ -200,7 +201,7 @@ fn registry(notes: &Notes) -> Registry {
         .with("stubborn", move |_context, _input| {
             third.lock().push(json!("stubborn"));
             async {
-                tokio::time::sleep(Duration::from_secs(60)).await;
+                tokio::time::sleep(Duration::from_mins(1)).await;
                 Ok(Value::Null)
             }
         })
