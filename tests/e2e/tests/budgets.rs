@@ -34,7 +34,9 @@ fn accounts_from_the_activities() {
     let (kind, failure) = stack.activity("spendBudget", &of(json!({"amount": 0.8}))).failure();
     assert_eq!(kind, "BudgetExceeded", "{failure:#}");
 
-    for bad in [json!({"amount": -1}), json!({"amount": "NaN"}), json!({"amount": "1e400"}), json!({})] {
+    for bad in
+        [json!({"amount": -1}), json!({"amount": "NaN"}), json!({"amount": "1e400"}), json!({})]
+    {
         let (kind, failure) = stack.activity("spendBudget", &of(bad)).failure();
         assert_eq!(kind, "InvalidInput", "{failure:#}");
         assert!(failure.to_string().contains("amount"), "{failure:#}");
@@ -45,9 +47,8 @@ fn accounts_from_the_activities() {
 #[test]
 fn decisions_from_the_activities() {
     let stack = Stack::start();
-    let check = |command: &str| {
-        json!({"actionType": "execute_code", "context": {"command": command}})
-    };
+    let check =
+        |command: &str| json!({"actionType": "execute_code", "context": {"command": command}});
     let decision = stack.activity("checkPolicy", &check("rm -rf /etc")).ok();
     assert_eq!((&decision["allowed"], &decision["outcome"]), (&json!(false), &json!("deny")));
     assert_eq!(decision["effects"][0]["kind"], json!("fs.delete"), "{decision:#}");

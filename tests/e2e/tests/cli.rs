@@ -33,13 +33,17 @@ fn check_and_redact_and_schema_need_no_server() {
     let decision: Value = serde_json::from_slice(&denied.stdout).expect("JSON");
     assert_eq!(decision["outcome"], json!("deny"));
 
-    let lines = "{\"id\": 1, \"command\": \"ls\"}\n{\"id\": 2, \"command\": \"mkfs.xfs /dev/sda\"}\n";
+    let lines =
+        "{\"id\": 1, \"command\": \"ls\"}\n{\"id\": 2, \"command\": \"mkfs.xfs /dev/sda\"}\n";
     let many = run(&["check", "--jsonl"], lines);
     assert_eq!(many.status.code(), Some(0), "{}", text(&many.stderr));
     let outcomes: Vec<Value> =
         text(&many.stdout).lines().map(|l| serde_json::from_str(l).expect("JSON")).collect();
     assert_eq!(outcomes[0]["decision"]["outcome"], json!("allow"));
-    assert_eq!((&outcomes[1]["id"], &outcomes[1]["decision"]["outcome"]), (&json!(2), &json!("deny")));
+    assert_eq!(
+        (&outcomes[1]["id"], &outcomes[1]["decision"]["outcome"]),
+        (&json!(2), &json!("deny"))
+    );
     let broken = run(&["check", "--jsonl"], "not json\n");
     assert_ne!(broken.status.code(), Some(0));
     assert!(text(&broken.stderr).contains("line 1"), "{}", text(&broken.stderr));
@@ -101,7 +105,8 @@ fn exec_budget_doctor_and_sandboxes_on_a_stack() {
     assert!(text(&ok.stderr).contains("err"), "{}", text(&ok.stderr));
     let refused = exec(&["shutdown -h now"]);
     assert_eq!(refused.status.code(), Some(126), "{}", text(&refused.stderr));
-    let nothing = stack.airlock(&["exec", "--quiet", "--run-id", "x y", "--from", ready, "--", "ls"]);
+    let nothing =
+        stack.airlock(&["exec", "--quiet", "--run-id", "x y", "--from", ready, "--", "ls"]);
     assert_eq!(nothing.status.code(), Some(125), "{}", text(&nothing.stderr));
 
     let doctor = stack.airlock(&["doctor", "--json", "--from", ready]);

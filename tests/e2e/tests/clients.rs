@@ -59,7 +59,10 @@ fn tour(program: fn() -> Command) {
         "stopOnFailure": false});
     let answer = client(&stack, &mut program(), "safeExecuteBatch", &batch);
     assert_eq!(answer["result"]["outcome"], json!("completed"), "{answer:#}");
-    assert_eq!((&answer["result"]["succeeded"], &answer["result"]["failed"]), (&json!(2), &json!(1)));
+    assert_eq!(
+        (&answer["result"]["succeeded"], &answer["result"]["failed"]),
+        (&json!(2), &json!(1))
+    );
 
     stack.assert_clean(&account);
 }
@@ -90,7 +93,8 @@ fn a_rust_client_and_the_hosted_workflow() {
         let target = format!("http://{}", stack.address()).parse().expect("a URL");
         let options = ConnectionOptions::new(target).identity("e2e".to_owned()).build();
         let connection = Connection::connect(options).await.expect("Temporal answers");
-        let client = Client::new(connection, ClientOptions::new("default").build()).expect("a client");
+        let client =
+            Client::new(connection, ClientOptions::new("default").build()).expect("a client");
         let id = format!("rust-{}", rand::random::<u64>());
         let payload = RawValue::from_value(&input, &Default::default());
         let handle = client
@@ -117,16 +121,39 @@ fn the_temporal_command_as_the_readme_shows_it() {
     let account = stack.budget("1.00");
     let input = json!({"runId": account, "command": "echo hi"}).to_string();
     let output = stack.temporal(&[
-        "activity", "execute", "--type", "safeExecuteCode", "--task-queue", "airlock",
-        "--activity-id", "a1", "--start-to-close-timeout", "5m", "--heartbeat-timeout", "20s",
-        "--input", &input, "-o", "json",
+        "activity",
+        "execute",
+        "--type",
+        "safeExecuteCode",
+        "--task-queue",
+        "airlock",
+        "--activity-id",
+        "a1",
+        "--start-to-close-timeout",
+        "5m",
+        "--heartbeat-timeout",
+        "20s",
+        "--input",
+        &input,
+        "-o",
+        "json",
     ]);
     let text = String::from_utf8_lossy(&output.stdout);
     assert!(output.status.success() && text.contains("hi\\n"), "{text}");
 
     let output = stack.temporal(&[
-        "workflow", "execute", "--type", "safeExecution", "--task-queue", "airlock",
-        "--workflow-id", "w1", "--input", &input, "-o", "json",
+        "workflow",
+        "execute",
+        "--type",
+        "safeExecution",
+        "--task-queue",
+        "airlock",
+        "--workflow-id",
+        "w1",
+        "--input",
+        &input,
+        "-o",
+        "json",
     ]);
     let text = String::from_utf8_lossy(&output.stdout);
     assert!(output.status.success() && text.contains("hi\\n"), "{text}");

@@ -22,10 +22,7 @@ fn results_are_results_whatever_the_exit_code() {
     assert_eq!(hello["stdoutBytes"], json!(22));
     assert_eq!(hello["decision"]["outcome"], json!("allow"));
     assert!(hello["cost"]["spentUsd"].as_f64().expect("a cost") > 0.0, "{hello}");
-    assert!(
-        hello["cost"]["spentUsd"].as_f64() <= hello["cost"]["reservedUsd"].as_f64(),
-        "{hello}"
-    );
+    assert!(hello["cost"]["spentUsd"].as_f64() <= hello["cost"]["reservedUsd"].as_f64(), "{hello}");
 
     let failing = stack.activity("safeExecuteCode", &run(&account, "echo no >&2; exit 7")).ok();
     assert_eq!(failing["status"], json!("completed"));
@@ -76,7 +73,10 @@ fn refusals_cost_nothing_and_are_not_retried() {
     let (kind, failure) = denied.failure();
     assert_eq!(kind, "PolicyDenied", "{failure:#}");
     assert_eq!(failure["failure"]["applicationFailureInfo"]["nonRetryable"], json!(true));
-    assert!(failure.to_string().contains("fs.delete"), "the decision is in the details: {failure:#}");
+    assert!(
+        failure.to_string().contains("fs.delete"),
+        "the decision is in the details: {failure:#}"
+    );
 
     let long = json!({"runId": account, "command": "true", "timeoutMs": 3_600_000});
     let (kind, failure) = stack.activity("safeExecuteCode", &long).failure();
@@ -113,8 +113,10 @@ fn a_batch_stops_at_its_first_failure() {
         result["results"].as_array().expect("a list").iter().map(|r| &r["outcome"]).collect();
     assert_eq!(outcomes, [&json!("completed"), &json!("failed"), &json!("skipped")]);
     assert_eq!(result["results"][1]["result"]["stdout"], json!("one\n"), "files are shared");
-    assert_eq!((&result["succeeded"], &result["failed"], &result["skipped"]),
-        (&json!(1), &json!(1), &json!(1)));
+    assert_eq!(
+        (&result["succeeded"], &result["failed"], &result["skipped"]),
+        (&json!(1), &json!(1), &json!(1))
+    );
 
     let refused = json!({"runId": account, "commands": ["echo one", "mkfs.ext4 /dev/sda1"]});
     let (kind, _) = stack.activity("safeExecuteBatch", &refused).failure();
@@ -129,9 +131,7 @@ fn a_cancelled_run_is_killed_and_settled() {
     let id = "to-be-cancelled";
     let input = json!({"runId": account, "command": "echo begun; sleep 300 & sleep 300; echo no"});
     stack.start_activity("safeExecuteCode", id, &input, &[]);
-    wait_for("the command to run", || {
-        stack.describe(id).to_string().contains("begun")
-    });
+    wait_for("the command to run", || stack.describe(id).to_string().contains("begun"));
     let cancelled = stack.temporal(&["activity", "cancel", "--activity-id", id]);
     assert!(cancelled.status.success());
     wait_for("the activity to end", || {

@@ -143,8 +143,20 @@ impl Stack {
     pub(crate) fn start_activity(&self, kind: &str, id: &str, input: &Value, more: &[&str]) {
         let input = input.to_string();
         let mut arguments = vec![
-            "activity", "start", "--type", kind, "--activity-id", id, "--task-queue", "airlock",
-            "--start-to-close-timeout", "2m", "--heartbeat-timeout", "5s", "--input", &input,
+            "activity",
+            "start",
+            "--type",
+            kind,
+            "--activity-id",
+            id,
+            "--task-queue",
+            "airlock",
+            "--start-to-close-timeout",
+            "2m",
+            "--heartbeat-timeout",
+            "5s",
+            "--input",
+            &input,
         ];
         arguments.extend(more);
         let output = self.temporal(&arguments);

@@ -1,0 +1,110 @@
+//! Paths and what they call.
+
+use airlock_contract::{Failure, FailureType};
+use airlock_engine::Engine;
+use axum::body::Bytes;
+use axum::extract::{DefaultBodyLimit, Path, State};
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post};
+use axum::{Json, Router, middleware};
+use metrics_exporter_prometheus::PrometheusHandle;
+use secrecy::SecretString;
+use serde::Serialize;
+use serde_json::{Value, json};
+
+use crate::names::{to_camel, to_snake};
+use crate::problem::Problem;
+use crate::{MAX_BODY_BYTES, auth};
+
+type Answer = Result<Response, Problem>;
+
+/// All routes; those but health and readiness ask for `token` if there is one.
+pub(crate) fn router(
+    engine: Engine,
+    metrics: Option<PrometheusHandle>,
+    token: Option<SecretString>,
+) -> Router {
+    let safety = Router::new()
+        .route("/api/v1/safety/check", post(check))
+        .route("/api/v1/safety/budget/create", post(create_budget))
+        .route("/api/v1/safety/budget/spend", post(spend_budget))
+        .route("/api/v1/safety/budget/can-spend", post(can_spend))
+        .route("/api/v1/safety/budget/{*run_id}", get(get_budget).delete(delete_budget))
+        .layer(DefaultBodyLimit::max(MAX_BODY_BYTES))
+        .with_state(engine.clone())
+        .route("/metrics", get(render_metrics).with_state(metrics))
+        .layer(middleware::from_fn_with_state(token, auth::require));
+    Router::new()
+        .route("/healthz", get(async || Json(json!({ "status": "ok" }))))
+        .route("/readyz", get(ready))
+        .with_state(engine)
+        .merge(safety)
+        .fallback(async || problem(StatusCode::NOT_FOUND, "no such path"))
+        .method_not_allowed_fallback(async || {
+            problem(StatusCode::METHOD_NOT_ALLOWED, "this path takes another method")
+        })
+}
+
+fn problem(status: StatusCode, detail: &str) -> Response {
+    let body = json!({
+        "type": "about:blank", "title": status.canonical_reason(), "status": status.as_u16(),
+        "detail": detail,
+    });
+    (status, [(header::CONTENT_TYPE, "application/problem+json")], body.to_string()).into_response()
+}
+
+/// A body as the engine's input.
+fn read(body: &Bytes) -> Result<Value, Problem> {
+    let value = serde_json::from_slice(body).map_err(|error| {
+        let place = format!("line {}, column {}", error.line(), error.column());
+        Failure::new(FailureType::InvalidInput, format!("the body is not JSON ({place})"))
+    })?;
+    Ok(to_camel(value))
+}
+
+fn answer(status: StatusCode, value: &impl Serialize) -> Answer {
+    let value = serde_json::to_value(value)
+        .map_err(|_| Failure::new(FailureType::Internal, "the answer cannot be written as JSON"))?;
+    Ok((status, Json(to_snake(value))).into_response())
+}
+
+async fn check(State(engine): State<Engine>, body: Bytes) -> Answer {
+    answer(StatusCode::OK, &engine.check_policy(&read(&body)?).await?)
+}
+
+async fn create_budget(State(engine): State<Engine>, body: Bytes) -> Answer {
+    answer(StatusCode::CREATED, &engine.create_budget(&read(&body)?).await?)
+}
+
+async fn spend_budget(State(engine): State<Engine>, body: Bytes) -> Answer {
+    answer(StatusCode::OK, &engine.spend_budget(&read(&body)?, None).await?)
+}
+
+async fn can_spend(State(engine): State<Engine>, body: Bytes) -> Answer {
+    answer(StatusCode::OK, &engine.can_spend(&read(&body)?).await?)
+}
+
+async fn get_budget(State(engine): State<Engine>, Path(run_id): Path<String>) -> Answer {
+    answer(StatusCode::OK, &engine.get_budget(&json!({ "runId": run_id })).await?)
+}
+
+async fn delete_budget(State(engine): State<Engine>, Path(run_id): Path<String>) -> Answer {
+    answer(StatusCode::OK, &engine.delete_budget(&json!({ "runId": run_id })).await?)
+}
+
+/// Whether the stores answer: a load balancer sends nothing here while they do not.
+async fn ready(State(engine): State<Engine>) -> Answer {
+    engine.ready().await?;
+    answer(StatusCode::OK, &json!({ "status": "ready" }))
+}
+
+async fn render_metrics(State(metrics): State<Option<PrometheusHandle>>) -> Response {
+    match metrics {
+        Some(metrics) => {
+            let text = [(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")];
+            (text, metrics.render()).into_response()
+        }
+        None => problem(StatusCode::NOT_FOUND, "metrics are not recorded"),
+    }
+}

@@ -1,0 +1,430 @@
+//! What the command line takes. `--help` is the reference: each option and variable is described
+//! here and nowhere else.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use secrecy::SecretString;
+
+/// Lets the commands of AI agents through like an airlock: policy, budget, sandbox, redaction.
+#[derive(Debug, Parser)]
+#[command(name = "airlock", version, max_term_width = 100, propagate_version = true)]
+pub(crate) struct Cli {
+    /// Print JSON: one document, or JSON Lines where there are many.
+    #[arg(long, global = true)]
+    pub(crate) json: bool,
+    /// What to do.
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+/// The commands.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Start Temporal, Redis, the sandbox host and the worker on this machine.
+    Dev(Box<DevArgs>),
+    /// Run the worker against existing servers.
+    Worker(Box<WorkerArgs>),
+    /// Run one command through the task queue and show its progress; exits with its code.
+    ///
+    /// 125: Airlock itself failed. 126: it refused (policy, approval, budget).
+    Exec(Box<ExecArgs>),
+    /// Say what the policy decides about a command. Needs no server.
+    ///
+    /// Exit code 0: allowed; 3: denied or an approval is needed.
+    Check(CheckArgs),
+    /// Remove secrets from standard input, as bytes arrive. Needs no server.
+    Redact(RedactArgs),
+    /// Read and change budget accounts.
+    #[command(subcommand)]
+    Budget(BudgetCommand),
+    /// Serve and clean up sandboxes.
+    #[command(subcommand)]
+    Sandbox(SandboxCommand),
+    /// Look at everything that the worker needs and say what to mend.
+    Doctor(Box<DoctorArgs>),
+    /// Print the JSON Schema of every activity, failure and heartbeat.
+    Schema(SchemaArgs),
+    /// Becomes another program that ends with this one. Used by `airlock dev`.
+    #[command(hide = true)]
+    Tether(TetherArgs),
+}
+
+/// Where Redis is.
+#[derive(Args, Clone, Debug)]
+pub(crate) struct RedisArgs {
+    /// Redis address as a URL, redis:// or rediss://; instead of the other REDIS_* settings.
+    #[arg(long, env = "REDIS_URL", hide_env_values = true)]
+    pub(crate) redis_url: Option<SecretString>,
+    /// Redis host.
+    #[arg(long, env = "REDIS_HOST", default_value = "localhost")]
+    pub(crate) redis_host: String,
+    /// Redis port.
+    #[arg(long, env = "REDIS_PORT", default_value_t = 6379)]
+    pub(crate) redis_port: u16,
+    /// Redis database number.
+    #[arg(long, env = "REDIS_DB", default_value_t = 0)]
+    pub(crate) redis_db: i64,
+    /// Redis user.
+    #[arg(long, env = "REDIS_USERNAME")]
+    pub(crate) redis_username: Option<String>,
+    /// Redis password; better given as the variable than on the command line.
+    #[arg(long, env = "REDIS_PASSWORD", hide_env_values = true)]
+    pub(crate) redis_password: Option<SecretString>,
+    /// First part of every key.
+    #[arg(long, env = "AIRLOCK_REDIS_PREFIX", default_value = "airlock")]
+    pub(crate) redis_prefix: String,
+}
+
+/// Where sandboxes come from.
+#[derive(Args, Clone, Debug)]
+pub(crate) struct E2bArgs {
+    /// Key for E2B or a compatible sandbox host.
+    #[arg(long, env = "E2B_API_KEY", hide_env_values = true)]
+    pub(crate) e2b_api_key: Option<SecretString>,
+    /// Domain of E2B; the API is at https://api.<domain>.
+    #[arg(long, env = "E2B_DOMAIN", default_value = "e2b.app")]
+    pub(crate) e2b_domain: String,
+    /// Address of the API, instead of the one on the domain.
+    #[arg(long, env = "E2B_API_URL")]
+    pub(crate) e2b_api_url: Option<String>,
+    /// Address that serves every sandbox, instead of one on the domain for each.
+    #[arg(long, env = "E2B_SANDBOX_URL")]
+    pub(crate) e2b_sandbox_url: Option<String>,
+}
+
+/// Where Temporal is. Profiles in temporal.toml and the other TEMPORAL_* variables hold too.
+#[derive(Args, Clone, Debug)]
+pub(crate) struct TemporalArgs {
+    /// Temporal frontend as host:port. TEMPORAL_ADDRESS or the profile decide if it is absent.
+    #[arg(long, env = "TEMPORAL_ADDRESS")]
+    pub(crate) temporal_address: Option<String>,
+    /// Temporal namespace.
+    #[arg(long, env = "TEMPORAL_NAMESPACE")]
+    pub(crate) temporal_namespace: Option<String>,
+    /// Task queue of the activities and workflows.
+    #[arg(long, env = "AIRLOCK_TASK_QUEUE", default_value = airlock_contract::names::TASK_QUEUE)]
+    pub(crate) task_queue: String,
+}
+
+/// Policy, prices and patterns.
+#[derive(Args, Clone, Debug, Default)]
+pub(crate) struct ConfigArgs {
+    /// Configuration file (TOML): policy, prices, redaction patterns, limits.
+    #[arg(long, env = "AIRLOCK_CONFIG")]
+    pub(crate) config: Option<PathBuf>,
+    /// Environment of the policy: the [env.NAME] that applies.
+    #[arg(long, env = "AIRLOCK_ENV")]
+    pub(crate) env: Option<String>,
+}
+
+/// A running stack, for commands that need its addresses.
+#[derive(Args, Clone, Debug, Default)]
+pub(crate) struct FromArgs {
+    /// Take all addresses from the ready file of `airlock dev`.
+    #[arg(long, value_name = "READY_FILE")]
+    pub(crate) from: Option<PathBuf>,
+}
+
+/// The HTTP door.
+#[derive(Args, Clone, Debug)]
+pub(crate) struct HttpArgs {
+    /// Address of the HTTP API. Another than loopback needs AIRLOCK_HTTP_TOKEN. "off" for none.
+    #[arg(long, env = "AIRLOCK_HTTP_LISTEN", default_value = "127.0.0.1:8000")]
+    pub(crate) http_listen: String,
+    /// Bearer token that HTTP clients must send.
+    #[arg(long, env = "AIRLOCK_HTTP_TOKEN", hide_env_values = true)]
+    pub(crate) http_token: Option<SecretString>,
+}
+
+/// What every command that reads or changes state needs.
+#[derive(Args, Clone, Debug)]
+pub(crate) struct StoreArgs {
+    #[command(flatten)]
+    pub(crate) redis: RedisArgs,
+    #[command(flatten)]
+    pub(crate) from: FromArgs,
+}
+
+/// `airlock worker`.
+#[derive(Args, Debug)]
+pub(crate) struct WorkerArgs {
+    #[command(flatten)]
+    pub(crate) temporal: TemporalArgs,
+    #[command(flatten)]
+    pub(crate) redis: RedisArgs,
+    #[command(flatten)]
+    pub(crate) e2b: E2bArgs,
+    #[command(flatten)]
+    pub(crate) config: ConfigArgs,
+    #[command(flatten)]
+    pub(crate) http: HttpArgs,
+    #[command(flatten)]
+    pub(crate) from: FromArgs,
+    /// Activities at the same time, at most.
+    #[arg(long, env = "AIRLOCK_MAX_CONCURRENT_ACTIVITIES", default_value_t = 100)]
+    pub(crate) max_concurrent_activities: usize,
+    /// Seconds that running activities get to hand over after SIGTERM.
+    #[arg(long, env = "AIRLOCK_GRACE_SECONDS", default_value_t = 10)]
+    pub(crate) grace_seconds: u64,
+    /// Serve the admin activities (deleteBudget, ...) on this second queue.
+    #[arg(long, env = "AIRLOCK_ADMIN_TASK_QUEUE")]
+    pub(crate) admin_task_queue: Option<String>,
+    /// Write audit records to this JSON Lines file too.
+    #[arg(long, env = "AIRLOCK_AUDIT_FILE")]
+    pub(crate) audit_file: Option<PathBuf>,
+    /// How log lines look.
+    #[arg(long, env = "AIRLOCK_LOG_FORMAT", value_enum, default_value_t = LogFormat::Auto)]
+    pub(crate) log_format: LogFormat,
+}
+
+/// How log lines look.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum LogFormat {
+    /// Text on a terminal, JSON elsewhere.
+    Auto,
+    /// Text.
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+/// `airlock dev`.
+#[derive(Args, Debug)]
+pub(crate) struct DevArgs {
+    /// Run a tour of allowed, denied, over budget, secret and batch, then stop.
+    #[arg(long)]
+    pub(crate) demo: bool,
+    /// Leave out Temporal's web UI.
+    #[arg(long)]
+    pub(crate) headless: bool,
+    /// Start everything but the worker.
+    #[arg(long)]
+    pub(crate) no_worker: bool,
+    /// "default": the usual ports (7233, 8233, 6379, 3000, 8000), failing if one is taken; "auto":
+    /// free ones; or a list such as temporal=7233,ui=8233,redis=6379,sandbox=3000,http=8000.
+    #[arg(long, default_value = "default")]
+    pub(crate) ports: String,
+    /// Write the addresses as JSON to this file once everything answers.
+    #[arg(long, value_name = "PATH")]
+    pub(crate) ready_file: Option<PathBuf>,
+    /// Where data is kept between starts.
+    #[arg(long, default_value = ".dev/data", value_name = "DIR")]
+    pub(crate) data_dir: PathBuf,
+    /// Forget the data of earlier starts first.
+    #[arg(long)]
+    pub(crate) reset: bool,
+    /// Let sandboxes reach the internet as far as the policy allows. Off: no network at all.
+    #[arg(long)]
+    pub(crate) internet: bool,
+    #[command(flatten)]
+    pub(crate) config: ConfigArgs,
+}
+
+/// `airlock exec`.
+#[derive(Args, Debug)]
+pub(crate) struct ExecArgs {
+    /// Budget account.
+    #[arg(long, default_value = "exec")]
+    pub(crate) run_id: String,
+    /// Milliseconds for the command.
+    #[arg(long, default_value_t = 60_000)]
+    pub(crate) timeout_ms: u64,
+    /// Working directory in the sandbox.
+    #[arg(long)]
+    pub(crate) cwd: Option<String>,
+    /// Sandbox template.
+    #[arg(long)]
+    pub(crate) template: Option<String>,
+    /// A granted approval.
+    #[arg(long)]
+    pub(crate) approval_id: Option<String>,
+    /// Decide, price and plan; run nothing.
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+    /// Variables of the command, NAME=VALUE.
+    #[arg(long = "set", value_name = "NAME=VALUE")]
+    pub(crate) set: Vec<String>,
+    /// No progress line.
+    #[arg(long, short)]
+    pub(crate) quiet: bool,
+    #[command(flatten)]
+    pub(crate) temporal: TemporalArgs,
+    #[command(flatten)]
+    pub(crate) from: FromArgs,
+    /// The command; one argument is a shell line, several are a program and its arguments.
+    #[arg(required = true, trailing_var_arg = true, allow_hyphen_values = true)]
+    pub(crate) cmd: Vec<String>,
+}
+
+/// `airlock check`.
+#[derive(Args, Debug)]
+pub(crate) struct CheckArgs {
+    /// Read one JSON object a line with `command` (or `actionType` and `context`) from standard
+    /// input and write the same object with `decision` added, in order.
+    #[arg(long, conflicts_with_all = ["cmd", "explain"])]
+    pub(crate) jsonl: bool,
+    /// Show every effect with its place in the command, and every rule that spoke.
+    #[arg(long)]
+    pub(crate) explain: bool,
+    /// What kind of action it is.
+    #[arg(long, default_value = "execute_code")]
+    pub(crate) action_type: String,
+    #[command(flatten)]
+    pub(crate) config: ConfigArgs,
+    /// The command; one argument is a shell line, several are a program and its arguments.
+    #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+    pub(crate) cmd: Vec<String>,
+}
+
+/// `airlock redact`.
+#[derive(Args, Debug)]
+pub(crate) struct RedactArgs {
+    /// Known values to remove: JSON {"NAME": "value"} or NAME=value lines.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) secrets_from: Option<PathBuf>,
+    /// Write what was removed (kinds and counts) as JSON to this file.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) report: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) config: ConfigArgs,
+}
+
+/// `airlock budget`.
+#[derive(Debug, Subcommand)]
+pub(crate) enum BudgetCommand {
+    /// Make an account. The same again is the same account; another limit is a conflict.
+    Create(BudgetCreateArgs),
+    /// Show an account.
+    Get(BudgetGetArgs),
+    /// Spend directly.
+    Spend(BudgetSpendArgs),
+    /// Remove an account.
+    Delete(BudgetGetArgs),
+}
+
+/// `airlock budget create`.
+#[derive(Args, Debug)]
+pub(crate) struct BudgetCreateArgs {
+    /// The account's name.
+    pub(crate) run_id: String,
+    /// Most that may be spent, in dollars.
+    pub(crate) limit: String,
+    /// Seconds until it expires.
+    #[arg(long)]
+    pub(crate) ttl_seconds: Option<u64>,
+    /// Account that pays too; the same name up to the first "/".
+    #[arg(long)]
+    pub(crate) parent: Option<String>,
+    #[command(flatten)]
+    pub(crate) store: StoreArgs,
+}
+
+/// `airlock budget get` and `delete`.
+#[derive(Args, Debug)]
+pub(crate) struct BudgetGetArgs {
+    /// The account's name.
+    pub(crate) run_id: String,
+    #[command(flatten)]
+    pub(crate) store: StoreArgs,
+}
+
+/// `airlock budget spend`.
+#[derive(Args, Debug)]
+pub(crate) struct BudgetSpendArgs {
+    /// The account's name.
+    pub(crate) run_id: String,
+    /// How much, in dollars.
+    pub(crate) amount: String,
+    /// The same key again is the same spending, booked once.
+    #[arg(long)]
+    pub(crate) idempotency_key: Option<String>,
+    /// What for.
+    #[arg(long)]
+    pub(crate) description: Option<String>,
+    #[command(flatten)]
+    pub(crate) store: StoreArgs,
+}
+
+/// `airlock sandbox`.
+#[derive(Debug, Subcommand)]
+pub(crate) enum SandboxCommand {
+    /// Serve E2B's control plane and envd on one address of this machine.
+    Host(SandboxHostArgs),
+    /// List the running sandboxes.
+    List(SandboxClientArgs),
+    /// Kill one sandbox.
+    Kill(SandboxKillArgs),
+}
+
+/// `airlock sandbox host`.
+#[derive(Args, Debug)]
+pub(crate) struct SandboxHostArgs {
+    /// Address to serve on.
+    #[arg(long, env = "AIRLOCK_SANDBOX_LISTEN", default_value = "127.0.0.1:3000")]
+    pub(crate) listen: SocketAddr,
+    /// Key that clients must send; one is made and printed if it is absent.
+    #[arg(long, env = "E2B_API_KEY", hide_env_values = true)]
+    pub(crate) api_key: Option<SecretString>,
+    /// Template: a directory that becomes the sandbox's root. "base" is this machine's own.
+    #[arg(long = "template", value_name = "NAME=DIR")]
+    pub(crate) templates: Vec<String>,
+    /// Where sandboxes keep their writable parts.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) data_dir: Option<PathBuf>,
+    /// Give sandboxes that ask for it the machine's network. Off: they get none.
+    #[arg(long)]
+    pub(crate) internet: bool,
+}
+
+/// `airlock sandbox list`.
+#[derive(Args, Debug)]
+pub(crate) struct SandboxClientArgs {
+    #[command(flatten)]
+    pub(crate) e2b: E2bArgs,
+    #[command(flatten)]
+    pub(crate) from: FromArgs,
+}
+
+/// `airlock sandbox kill`.
+#[derive(Args, Debug)]
+pub(crate) struct SandboxKillArgs {
+    /// The sandbox's id.
+    pub(crate) id: String,
+    #[command(flatten)]
+    pub(crate) client: SandboxClientArgs,
+}
+
+/// `airlock doctor`.
+#[derive(Args, Debug)]
+pub(crate) struct DoctorArgs {
+    #[command(flatten)]
+    pub(crate) temporal: TemporalArgs,
+    #[command(flatten)]
+    pub(crate) redis: RedisArgs,
+    #[command(flatten)]
+    pub(crate) e2b: E2bArgs,
+    #[command(flatten)]
+    pub(crate) config: ConfigArgs,
+    #[command(flatten)]
+    pub(crate) from: FromArgs,
+}
+
+/// `airlock schema`.
+#[derive(Args, Debug)]
+pub(crate) struct SchemaArgs {
+    /// Only this activity.
+    pub(crate) activity: Option<String>,
+}
+
+/// `airlock tether`.
+#[derive(Args, Debug)]
+pub(crate) struct TetherArgs {
+    /// Process that must live; this one is killed when it dies.
+    #[arg(long)]
+    pub(crate) parent: i32,
+    /// The program and its arguments.
+    #[arg(required = true, trailing_var_arg = true, allow_hyphen_values = true)]
+    pub(crate) cmd: Vec<String>,
+}

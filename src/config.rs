@@ -1,0 +1,337 @@
+//! The configuration file: written, then meant.
+//!
+//! One TOML file (`AIRLOCK_CONFIG`) holds the policy (`[env.*]`, `[floor]`, `approvals`), which
+//! `airlock-policy` reads, and what is read here. It is checked whole at start: a wrong key names
+//! itself, its line and the nearest right one. No file is as good as an empty one.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use airlock_budget::PriceCard;
+use airlock_contract::{NetworkInput, Usd};
+use airlock_engine::{AutoCreate, Config as EngineConfig};
+use airlock_policy::Gate;
+use airlock_redaction::{CustomPattern, Redactor};
+use serde::Deserialize;
+
+use crate::cli::ConfigArgs;
+use crate::exit::Error;
+
+/// Keys that belong to the policy.
+const POLICY_KEYS: [&str; 3] = ["approvals", "env", "floor"];
+
+/// The file as written.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Raw {
+    #[serde(default)]
+    sandbox: RawSandbox,
+    #[serde(default)]
+    limits: RawLimits,
+    #[serde(default)]
+    secret_env: RawSecretEnv,
+    #[serde(default)]
+    budget: RawBudget,
+    #[serde(default)]
+    redaction: RawRedaction,
+    prices: Option<toml::Table>,
+    #[serde(rename = "approvals")]
+    _approvals: Option<toml::Value>,
+    #[serde(rename = "env")]
+    _env: Option<toml::Value>,
+    #[serde(rename = "floor")]
+    _floor: Option<toml::Value>,
+}
+
+/// `[sandbox]`
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawSandbox {
+    /// Template of runs that name none. Default `base`.
+    template: Option<String>,
+    /// The Linux user that commands run as. Default `user`.
+    user: Option<String>,
+    /// "none" or a list of hosts for runs that name none. Default: what the policy allows.
+    network: Option<NetworkInput>,
+}
+
+/// `[limits]`
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawLimits {
+    /// Longest `timeoutMs`. Default 3600000.
+    max_timeout_ms: Option<u64>,
+    /// Bytes of all uploaded files of a run. Default 1 MiB.
+    max_files_bytes: Option<usize>,
+    /// Commands in a batch. Default 100.
+    max_batch_commands: Option<usize>,
+    /// Bytes of one output stream in a result. Default 65536.
+    output_bytes: Option<usize>,
+    /// Bytes of all output of a batch. Default 1 MiB.
+    batch_output_bytes: Option<usize>,
+}
+
+/// `[secret_env]`
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawSecretEnv {
+    /// References that runs may use: `env:NAME`, `file:PATH`, with a trailing `*` if wanted.
+    #[serde(default)]
+    allow: Vec<String>,
+}
+
+/// `[budget]`
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawBudget {
+    auto_create: Option<RawAutoCreate>,
+}
+
+/// `[budget.auto_create]`
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawAutoCreate {
+    /// Limit of an account that is made on first use.
+    limit: Usd,
+    /// Seconds that it lives; for ever if absent.
+    ttl_seconds: Option<u64>,
+}
+
+/// `[redaction]`
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawRedaction {
+    /// Patterns of your own, each with examples that are tried at start.
+    #[serde(default)]
+    pattern: Vec<CustomPattern>,
+}
+
+/// Settings that hold together.
+#[derive(Debug)]
+pub(crate) struct Config {
+    /// The engine's part.
+    pub(crate) engine: EngineConfig,
+    /// What sandbox time costs.
+    pub(crate) prices: PriceCard,
+    /// The policy of the chosen environment.
+    pub(crate) gate: Gate,
+    /// The redactor with the file's own patterns.
+    pub(crate) redactor: Redactor,
+}
+
+/// Reads and checks everything.
+pub(crate) fn load(args: &ConfigArgs) -> Result<Config, Error> {
+    let file = File::read(args)?;
+    let raw = file.raw()?;
+    Ok(Config {
+        gate: file.gate(args.env.as_deref())?,
+        redactor: file.redactor(&raw)?,
+        prices: file.prices(&raw)?,
+        engine: engine(raw),
+    })
+}
+
+/// The policy alone, for `airlock check`.
+pub(crate) fn gate(args: &ConfigArgs) -> Result<Gate, Error> {
+    let file = File::read(args)?;
+    file.raw()?;
+    file.gate(args.env.as_deref())
+}
+
+/// The redactor alone, for `airlock redact`.
+pub(crate) fn redactor(args: &ConfigArgs) -> Result<Redactor, Error> {
+    let file = File::read(args)?;
+    let raw = file.raw()?;
+    file.redactor(&raw)
+}
+
+fn engine(raw: Raw) -> EngineConfig {
+    let mut config = EngineConfig::default();
+    let RawSandbox { template, user, network } = raw.sandbox;
+    config.default_template = template.unwrap_or(config.default_template);
+    config.user = user.unwrap_or(config.user);
+    config.network = network.or(config.network);
+    let limits = raw.limits;
+    let set = |slot: &mut usize, value: Option<usize>| *slot = value.unwrap_or(*slot);
+    config.limits.max_timeout_ms = limits.max_timeout_ms.unwrap_or(config.limits.max_timeout_ms);
+    set(&mut config.limits.max_files_bytes, limits.max_files_bytes);
+    set(&mut config.limits.max_batch_commands, limits.max_batch_commands);
+    set(&mut config.output.stream, limits.output_bytes);
+    set(&mut config.output.batch, limits.batch_output_bytes);
+    config.secret_env = raw.secret_env.allow;
+    config.auto_create = raw.budget.auto_create.map(|auto| AutoCreate {
+        limit: auto.limit,
+        ttl: auto.ttl_seconds.map(Duration::from_secs),
+    });
+    config
+}
+
+/// The file's text and its name for messages.
+struct File {
+    path: Option<PathBuf>,
+    text: String,
+}
+
+impl File {
+    fn read(args: &ConfigArgs) -> Result<Self, Error> {
+        let Some(path) = &args.config else { return Ok(Self { path: None, text: String::new() }) };
+        let text = std::fs::read_to_string(path).map_err(|error| {
+            Error::config(format_args!(
+                "AIRLOCK_CONFIG: {} cannot be read: {error}",
+                path.display()
+            ))
+        })?;
+        Ok(Self { path: Some(path.clone()), text })
+    }
+
+    fn wrong(&self, problem: impl std::fmt::Display) -> Error {
+        match &self.path {
+            Some(path) => Error::config(format_args!("{}: {problem}", path.display())),
+            None => Error::config(problem),
+        }
+    }
+
+    fn raw(&self) -> Result<Raw, Error> {
+        toml::from_str(&self.text).map_err(|error| {
+            let line = error.span().map(|span| line_of(&self.text, span.start));
+            let place = line.map(|line| format!("line {line}: ")).unwrap_or_default();
+            self.wrong(format_args!("{place}{}", with_nearest(error.message())))
+        })
+    }
+
+    fn gate(&self, env: Option<&str>) -> Result<Gate, Error> {
+        let table: toml::Table =
+            toml::from_str(&self.text).map_err(|error| self.wrong(error.message()))?;
+        let policy: toml::Table =
+            table.into_iter().filter(|(key, _)| POLICY_KEYS.contains(&key.as_str())).collect();
+        Gate::from_value(policy, env).map_err(|error| {
+            // The policy's own reader knows the line, if it is given the text; its complaint about
+            // a key of ours would be none.
+            match Gate::load(&policy_lines(&self.text), env) {
+                Err(placed) => self.wrong(placed),
+                Ok(_) => self.wrong(error),
+            }
+        })
+    }
+
+    fn redactor(&self, raw: &Raw) -> Result<Redactor, Error> {
+        let builder = Redactor::builder();
+        let builder = raw.redaction.pattern.iter().cloned().fold(builder, |b, p| b.custom(p));
+        builder.build().map_err(|error| self.wrong(format_args!("redaction.pattern: {error}")))
+    }
+
+    fn prices(&self, raw: &Raw) -> Result<PriceCard, Error> {
+        match &raw.prices {
+            None => Ok(PriceCard::e2b()),
+            Some(table) => PriceCard::from_value(table.clone())
+                .map_err(|error| self.wrong(format_args!("prices: {error}"))),
+        }
+    }
+}
+
+/// The line of a byte offset, from 1.
+fn line_of(text: &str, offset: usize) -> usize {
+    text.bytes().take(offset).filter(|b| *b == b'\n').count() + 1
+}
+
+/// Adds the nearest of the expected words to serde's "unknown field `x`, expected one of ...".
+fn with_nearest(message: &str) -> String {
+    let mut words = message.split('`').skip(1).step_by(2);
+    let Some(unknown) = words.next().filter(|_| message.starts_with("unknown field")) else {
+        return message.to_owned();
+    };
+    let nearest = words
+        .map(|known| (strsim::jaro_winkler(unknown, known), known))
+        .max_by(|a, b| a.0.total_cmp(&b.0))
+        .filter(|(score, _)| *score > 0.7);
+    match nearest {
+        Some((_, known)) => format!("unknown key `{unknown}`; did you mean `{known}`?"),
+        None => message.replacen("field", "key", 1),
+    }
+}
+
+/// The text with every line outside the policy's tables left empty, so that lines keep their
+/// numbers.
+fn policy_lines(text: &str) -> String {
+    let mut ours = false;
+    let mut lines = Vec::new();
+    for line in text.lines() {
+        if let Some(header) = line.trim_start().strip_prefix('[') {
+            let root = header.trim_start_matches('[').trim_start();
+            let root = root.split(['.', ']', ' ']).next().unwrap_or_default();
+            ours = !POLICY_KEYS.contains(&root);
+        }
+        lines.push(if ours { "" } else { line });
+    }
+    lines.join("\n")
+}
+
+/// The path of the configuration, for logs.
+pub(crate) fn shown(path: Option<&Path>) -> String {
+    path.map_or_else(|| "built-in defaults".to_owned(), |path| path.display().to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn load_text(text: &str) -> Result<Config, String> {
+        let mut file = tempfile::NamedTempFile::new().unwrap();
+        std::io::Write::write_all(&mut file, text.as_bytes()).unwrap();
+        let args = ConfigArgs { config: Some(file.path().to_owned()), env: None };
+        let name = format!("{}: ", file.path().display());
+        load(&args).map_err(|error| error.message.replace(&name, ""))
+    }
+
+    #[test]
+    fn a_whole_file_is_read() {
+        let config = load_text(
+            r#"
+            [sandbox]
+            template = "agents"
+            [limits]
+            output_bytes = 1000
+            [secret_env]
+            allow = ["env:NPM_TOKEN"]
+            [budget.auto_create]
+            limit = "0.50"
+            [[redaction.pattern]]
+            name = "ticket"
+            regex = "TCK-[0-9]{6}"
+            matches = ["TCK-123456"]
+            [env.base]
+            extends = "base"
+            "#,
+        );
+        let config = match config {
+            Ok(config) => config,
+            // An environment may not extend itself; the rest is what this test is about.
+            Err(message) => panic!("{message}"),
+        };
+        assert_eq!(config.engine.default_template, "agents");
+        assert_eq!(config.engine.output.stream, 1000);
+        assert_eq!(config.engine.auto_create.unwrap().limit, "0.5".parse().unwrap());
+        assert_eq!(config.redactor.redact("see TCK-123456"), "see [REDACTED:ticket]");
+    }
+
+    #[test]
+    fn wrong_keys_name_themselves_their_line_and_the_nearest() {
+        for (text, says) in [
+            (
+                "[limits]\noutput_byte = 3\n",
+                "line 2: unknown key `output_byte`; did you mean `output_bytes`?",
+            ),
+            ("[limit]\n", "line 1: unknown key `limit`; did you mean `limits`?"),
+            ("[budget.auto_create]\nlimit = \"-1\"\n", "line 2: must not be negative"),
+            (
+                "[sandbox]\n\n[env.base]\ndefalt = \"allow\"\n",
+                "line 4: unknown key `env.base.defalt`; did you mean `default`?",
+            ),
+            ("[[redaction.pattern]]\nname = \"x\"\nregex = \"(\"\n", "redaction.pattern: "),
+            ("nonsense", "line 1: "),
+        ] {
+            let message = load_text(text).expect_err(text);
+            assert!(message.starts_with(says), "{text:?}: {message}");
+        }
+    }
+}

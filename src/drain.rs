@@ -1,0 +1,66 @@
+//! The only spawner of the process, and how it stops.
+
+use std::future::Future;
+use std::time::Duration;
+
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+/// Owns every task that the process spawns; nothing else in `src/` calls `tokio::spawn`.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Tasks {
+    stop: CancellationToken,
+    tracker: TaskTracker,
+}
+
+impl Tasks {
+    /// Runs `task` until it ends; it gets a token that says when to end early.
+    pub(crate) fn spawn<F>(&self, task: impl FnOnce(CancellationToken) -> F)
+    where
+        F: Future<Output = ()> + Send + 'static,
+    {
+        self.tracker.spawn(task(self.stop.child_token()));
+    }
+
+    /// Says when the process is to stop.
+    pub(crate) fn stop_token(&self) -> CancellationToken {
+        self.stop.clone()
+    }
+
+    /// Tells all tasks to stop and waits for them, `limit` at most; how many were left.
+    pub(crate) async fn drain(&self, limit: Duration) -> usize {
+        self.stop.cancel();
+        self.tracker.close();
+        drop(tokio::time::timeout(limit, self.tracker.wait()).await);
+        self.tracker.len()
+    }
+}
+
+/// The signals that end the process: SIGINT, SIGTERM, SIGHUP.
+#[derive(Debug)]
+pub(crate) struct Signals {
+    interrupt: Signal,
+    terminate: Signal,
+    hangup: Signal,
+}
+
+impl Signals {
+    /// Listens from now on; the default action is off.
+    pub(crate) fn listen() -> std::io::Result<Self> {
+        Ok(Self {
+            interrupt: signal(SignalKind::interrupt())?,
+            terminate: signal(SignalKind::terminate())?,
+            hangup: signal(SignalKind::hangup())?,
+        })
+    }
+
+    /// Waits for the next one and names it.
+    pub(crate) async fn next(&mut self) -> &'static str {
+        tokio::select! {
+            _ = self.interrupt.recv() => "SIGINT",
+            _ = self.terminate.recv() => "SIGTERM",
+            _ = self.hangup.recv() => "SIGHUP",
+        }
+    }
+}

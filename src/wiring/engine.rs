@@ -1,0 +1,49 @@
+//! The engine from its parts.
+
+use std::sync::Arc;
+
+use airlock_approval::Approvals;
+use airlock_audit::{Log, RedisOptions, Sink};
+use airlock_budget::Ledger;
+use airlock_engine::{Engine, Parts};
+use airlock_runs::Runs;
+use redis::aio::ConnectionManager;
+
+use crate::commands::worker::Settings;
+use crate::config::Config;
+use crate::exit::Error;
+use crate::wiring::secrets::{ProcessSecrets, own_secrets};
+
+/// Puts the engine together on one connection to Redis; refuses a store of a newer version.
+pub(crate) async fn build(
+    settings: &Settings,
+    config: Config,
+    connection: ConnectionManager,
+) -> Result<Engine, Error> {
+    let prefix = &settings.redis.redis_prefix;
+    let runs = Runs::new(connection.clone(), prefix);
+    runs.check_schema().await.map_err(Error::failed)?;
+    let mut sinks = vec![Sink::redis(connection.clone(), prefix, RedisOptions::default())];
+    if let Some(path) = &settings.audit_file {
+        let file = Sink::file(path, true).await;
+        sinks.push(
+            file.map_err(|error| Error::config(format_args!("AIRLOCK_AUDIT_FILE: {error}")))?,
+        );
+    }
+    // The sandbox host's key of `airlock dev` is in no variable, and is a secret all the same.
+    let keys = [("E2B_API_KEY".to_owned(), settings.e2b.api_key.clone())];
+    let e2b = airlock_e2b::Client::new(settings.e2b.clone()).map_err(Error::config)?;
+    airlock_engine::metrics::describe();
+    Ok(Engine::new(Parts {
+        gate: config.gate,
+        redactor: config.redactor.with_values(own_secrets().into_iter().chain(keys)),
+        ledger: Ledger::new(connection.clone(), prefix),
+        runs,
+        audit: Arc::new(Log::new(sinks)),
+        approvals: Approvals::new(connection, prefix, airlock_approval::Options::default()),
+        e2b,
+        prices: config.prices,
+        secrets: Arc::new(ProcessSecrets),
+        config: config.engine,
+    }))
+}

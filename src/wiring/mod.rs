@@ -1,0 +1,6 @@
+//! From settings to working parts: connections, stores, the engine.
+
+pub(crate) mod addresses;
+pub(crate) mod engine;
+pub(crate) mod redis;
+pub(crate) mod secrets;
