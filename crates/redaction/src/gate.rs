@@ -6,7 +6,7 @@
 use crate::class::Class;
 
 /// Bytes of a value that a gate reads.
-pub(crate) const SEEN: usize = 256;
+pub(crate) const SEEN: usize = 96;
 
 /// How much a value must prove.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]

@@ -99,7 +99,12 @@ pub(crate) fn cookie(text: &mut Text<'_>, at: usize, length: usize) -> Verdict {
     let start = at + length + skipped;
     let run = text.run(Class::QUOTED, start);
     let seen = text.slice(start, run.end.min(start + LONGEST_COOKIE));
-    let end = seen.iter().position(|b| Some(*b) == quote || (set && *b == b';'));
+    let end = match (quote, set) {
+        (Some(quote), true) => memchr::memchr2(quote, b';', seen),
+        (Some(quote), false) => memchr::memchr(quote, seen),
+        (None, true) => memchr::memchr(b';', seen),
+        (None, false) => None,
+    };
     let Some(length) =
         end.or_else(|| (!run.open || seen.len() == LONGEST_COOKIE).then_some(seen.len()))
     else {
