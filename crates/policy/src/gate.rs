@@ -120,11 +120,12 @@ impl Gate {
     pub fn decide(&self, request: &Request<'_>) -> Decision {
         let findings = crate::analyse::analyse(request);
         let mut voices = Vec::new();
+        self.by_unanalysed(&findings, &mut voices);
         self.by_rules(request, &findings, &mut voices);
         self.by_switches(request, &findings, &mut voices);
         self.by_network(&findings, &mut voices);
-        self.by_unanalysed(&findings, &mut voices);
-        // Strictest first; among equals the gravest; the order found breaks ties.
+        // Strictest first; among equals the gravest; then what could not be analysed, then the
+        // order of the rules.
         voices.sort_by(|a, b| b.outcome.cmp(&a.outcome).then(b.severity.cmp(&a.severity)));
         self.conclude(request.action, findings, &voices)
     }
@@ -207,7 +208,7 @@ impl Gate {
             voices.push(Voice {
                 id: format!("unanalysed.{}", why.code()),
                 outcome,
-                severity: Severity::Low,
+                severity: Severity::Medium,
                 reason: format!("Could not analyse: {}", why.reason()),
                 remedy: Some(remedy_for(*why).into()),
                 expires: None,

@@ -64,6 +64,7 @@ fn attacks() -> Vec<(&'static str, String)> {
 #[test]
 fn nesting_attacks_survive_a_small_stack_and_are_quick() {
     for (name, command) in attacks() {
+        println!("{name}");
         let thread = std::thread::Builder::new().stack_size(STACK).spawn(move || {
             let start = Instant::now();
             let decision = Gate::builtin().decide(&Request::command(&command));

@@ -280,10 +280,11 @@ fn imports(language: &str, program: &mut Program) {
     let mut found = HashMap::new();
     for at in 0..tokens.len() {
         match (language, name(at)) {
-            ("python", "import") if (at == 0 || name(at.wrapping_sub(2)) != "from")
-                && name(at + 2) == "as" => {
-                    found.insert(name(at + 3).to_owned(), name(at + 1).to_owned());
-                }
+            ("python", "import")
+                if (at == 0 || name(at.wrapping_sub(2)) != "from") && name(at + 2) == "as" =>
+            {
+                found.insert(name(at + 3).to_owned(), name(at + 1).to_owned());
+            }
             ("python", "from") if name(at + 2) == "import" => {
                 let module = name(at + 1).to_owned();
                 let mut next = at + 3;

@@ -362,13 +362,14 @@ fn tar(eval: &mut Eval<'_>, shell: &mut Shell, args: &[Arg]) {
         ) {
             run.extend(value(&mut rest).map(|c| (c, arg.span)));
         } else if (text == "-C" || text == "--directory")
-            && let Some(dir) = value(&mut rest) {
-                let extracts = args.get(1).is_some_and(|a| a.text.contains('x'))
-                    || super::opts::raw(args, &["--extract", "-x"]);
-                if extracts {
-                    write_path(eval, shell, &dir, arg.span, None);
-                }
+            && let Some(dir) = value(&mut rest)
+        {
+            let extracts = args.get(1).is_some_and(|a| a.text.contains('x'))
+                || super::opts::raw(args, &["--extract", "-x"]);
+            if extracts {
+                write_path(eval, shell, &dir, arg.span, None);
             }
+        }
     }
     for (command, span) in run {
         if command.contains([' ', '/', ';', '|']) || super::interp::is_interpreter(&command) {
@@ -483,9 +484,10 @@ fn class_of_write(eval: &Eval<'_>, shell: &Shell, path: &str) -> Option<&'static
                 | "/.gitconfig"
                 | "/.inputrc"
                 | "/.tmux.conf"
-        ) {
-            return Some("profile");
-        }
+        )
+    {
+        return Some("profile");
+    }
     for base in ["/usr/local", "/opt", "/usr/share", "/srv", "/var/www", "/usr/src"] {
         if normal.starts_with(base) {
             return Some("install");

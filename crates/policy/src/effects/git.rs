@@ -106,10 +106,9 @@ fn subcommand(eval: &mut Eval<'_>, shell: &mut Shell, sub: &str, args: &[Arg]) {
     }
     match sub {
         "push" => push(eval, args),
-        "reset"
-            if raw(args, &["--hard", "--merge", "--keep"]) => {
-                vcs(eval, "discard", "git reset --hard");
-            }
+        "reset" if raw(args, &["--hard", "--merge", "--keep"]) => {
+            vcs(eval, "discard", "git reset --hard");
+        }
         "clean" => clean(eval, args),
         "checkout" => {
             let paths =
@@ -125,19 +124,16 @@ fn subcommand(eval: &mut Eval<'_>, shell: &mut Shell, sub: &str, args: &[Arg]) {
                 vcs(eval, "discard", "git restore");
             }
         }
-        "switch"
-            if raw(args, &["-f", "--force", "--discard-changes", "-C"]) => {
-                vcs(eval, "discard", "git switch");
-            }
-        "stash"
-            if raw(args, &["drop", "clear"]) => {
-                vcs(eval, "discard", "git stash");
-            }
+        "switch" if raw(args, &["-f", "--force", "--discard-changes", "-C"]) => {
+            vcs(eval, "discard", "git switch");
+        }
+        "stash" if raw(args, &["drop", "clear"]) => {
+            vcs(eval, "discard", "git stash");
+        }
         "branch" => branch(eval, args),
-        "tag"
-            if raw(args, &["-d", "--delete"]) => {
-                vcs(eval, "tag-delete", args.last().map_or("", |a| &a.text));
-            }
+        "tag" if raw(args, &["-d", "--delete"]) => {
+            vcs(eval, "tag-delete", args.last().map_or("", |a| &a.text));
+        }
         "rm" => {
             let opts = Opts::scan(args, &[]);
             if !opts.has(&["--cached"]) {

@@ -175,9 +175,10 @@ fn classify(eval: &mut Eval<'_>, tokens: &[String]) {
                 .iter()
                 .skip(1)
                 .position(|t| matches!(t.as_str(), "DELETE" | "DROP" | "TRUNCATE" | "UPDATE"))
-                && at(0) == "BEGIN" {
-                    classify(eval, tokens.get(next + 1..).unwrap_or_default());
-                }
+                && at(0) == "BEGIN"
+            {
+                classify(eval, tokens.get(next + 1..).unwrap_or_default());
+            }
         }
         "SELECT"
             if has(&[
@@ -189,9 +190,10 @@ fn classify(eval: &mut Eval<'_>, tokens: &[String]) {
                 "OUTFILE",
                 "DUMPFILE",
                 "PG_LS_DIR",
-            ]) => {
-                push("admin");
-            }
+            ]) =>
+        {
+            push("admin");
+        }
         first if is_unknown(first) => push("opaque"),
         _ => {}
     }

@@ -343,12 +343,7 @@ fn table(
             "sops" | "hyperfine" | "npx" | "npm" | "pnpm" | "lando" | "ddev" | "rails" | "retry"
         )
     {
-        return Some(eval.text(
-            shell,
-            line,
-            command.first().map_or((0, 0), |a| a.span),
-            stdin,
-        ));
+        return Some(eval.text(shell, line, command.first().map_or((0, 0), |a| a.span), stdin));
     }
     if matches!(name, "npx" | "bunx" | "pnpm" | "yarn" | "bun" | "npm" | "uvx" | "pipx") {
         return Some(package_command(eval, shell, command, stdin));
@@ -634,7 +629,9 @@ fn terminal(eval: &mut Eval<'_>, shell: &mut Shell, name: &str, args: &[Arg]) ->
         }
         _ => {
             let stuff = args.iter().position(|a| a.text == "stuff");
-            if let Some(at) = stuff { args.get(at + 1..).unwrap_or_default().iter().collect() } else {
+            if let Some(at) = stuff {
+                args.get(at + 1..).unwrap_or_default().iter().collect()
+            } else {
                 let opts =
                     Opts::scan(args, &["-S", "-t", "-c", "-e", "-h", "-p", "-s", "-T", "-X"]);
                 opts.words

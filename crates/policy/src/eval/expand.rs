@@ -117,7 +117,16 @@ impl Eval<'_> {
         }));
     }
 
+    // Text is the common case and needs no guard; everything else may hold more words.
     fn part(&mut self, shell: &mut Shell, part: &Part, first: bool) -> (Vec<String>, Taint) {
+        if matches!(part, Part::Text { .. }) {
+            return self.expansion(shell, part, first);
+        }
+        self.enter(|eval| eval.expansion(shell, part, first))
+            .unwrap_or_else(|| (vec![UNKNOWN.to_string()], Taint::None))
+    }
+
+    fn expansion(&mut self, shell: &mut Shell, part: &Part, first: bool) -> (Vec<String>, Taint) {
         match part {
             Part::Text { text, quoted } => {
                 let text = if first && !quoted && text.starts_with('~') {

@@ -1,5 +1,6 @@
 //! From the parser's tree to ours: statements.
 
+use std::cell::Cell;
 use std::rc::Rc;
 
 use shuck_ast::{
@@ -12,16 +13,36 @@ use shuck_parser::{ShellDialect, ShellProfile};
 
 use super::word::{heredoc, pattern_text, span_of, word};
 use super::{
-    Assign, AssignValue, MAX_DEPTH, MAX_FUEL, Node, Part, Problem, Redirect, RedirectKind, Script,
-    Seq, Simple, Word,
+    Assign, AssignValue, MAX_BRACKETS, MAX_DEPTH, MAX_FUEL, MAX_TREE, Node, Part, Problem,
+    Redirect, RedirectKind, Script, Seq, Simple, Word,
 };
 
 /// What lowering carries along.
 pub(super) struct Lower<'s> {
     pub(super) source: &'s str,
+    depth: Cell<u32>,
+    too_deep: Cell<bool>,
+}
+
+// The parser's own limits do not hold in every construct on a small stack (nested arithmetic
+// overflows 2 MB), so brackets are counted first. Quotes are not looked at: text that merely
+// shows this many open brackets is rare, and is then "could not analyse", not a danger.
+fn too_nested(text: &str) -> bool {
+    let mut open = 0usize;
+    text.bytes().any(|byte| {
+        match byte {
+            b'(' | b'{' | b'[' => open += 1,
+            b')' | b'}' | b']' => open = open.saturating_sub(1),
+            _ => {}
+        }
+        open > MAX_BRACKETS
+    })
 }
 
 pub(super) fn parse(text: &str) -> Script {
+    if too_nested(text) {
+        return Script { body: Rc::default(), problem: Some(Problem::Depth) };
+    }
     let result = Parser::with_limits_and_profile(
         text,
         MAX_DEPTH,
@@ -29,9 +50,10 @@ pub(super) fn parse(text: &str) -> Script {
         ShellProfile::native(ShellDialect::Bash),
     )
     .parse();
-    let lower = Lower { source: text };
+    let lower = Lower { source: text, depth: Cell::new(0), too_deep: Cell::new(false) };
     let body = Rc::new(lower.seq(&result.file.body));
     let problem = match result.status {
+        _ if lower.too_deep.get() => Some(Problem::Depth),
         ParseStatus::Clean => None,
         ParseStatus::Recovered | ParseStatus::Fatal => {
             Some(match result.terminal_error.as_ref().map(ToString::to_string) {
@@ -47,10 +69,23 @@ pub(super) fn parse(text: &str) -> Script {
 impl Lower<'_> {
     pub(super) fn seq(&self, body: &StmtSeq) -> Seq {
         let mut out = Vec::with_capacity(body.stmts.len());
-        for stmt in &body.stmts {
-            self.stmt(stmt, &mut out);
-        }
+        self.deeper(|| {
+            for stmt in &body.stmts {
+                self.stmt(stmt, &mut out);
+            }
+        });
         out
+    }
+
+    /// Goes one level down, unless the tree is too deep for whatever walks it.
+    pub(super) fn deeper(&self, inside: impl FnOnce()) {
+        if self.depth.get() >= MAX_TREE {
+            self.too_deep.set(true);
+            return;
+        }
+        self.depth.set(self.depth.get() + 1);
+        inside();
+        self.depth.set(self.depth.get() - 1);
     }
 
     fn rc(&self, body: &StmtSeq) -> Rc<Seq> {

@@ -13,6 +13,10 @@ use std::rc::Rc;
 
 /// Nesting the parser may reach. People's commands stay below ten.
 const MAX_DEPTH: usize = 40;
+/// Open brackets of any kind at one place of the text.
+const MAX_BRACKETS: usize = 80;
+/// Nesting of our own tree, words and lists counted.
+const MAX_TREE: u32 = 60;
 /// Parser operations; about a thousand for each ordinary command.
 const MAX_FUEL: usize = 400_000;
 

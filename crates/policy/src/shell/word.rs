@@ -17,9 +17,11 @@ pub(super) fn span_of(span: shuck_ast::Span) -> Span {
 
 pub(super) fn word(lower: &Lower<'_>, source: &SourceWord) -> Word {
     let mut parts = Vec::with_capacity(source.parts.len());
-    for part in &source.parts {
-        push(lower, part, false, &mut parts);
-    }
+    lower.deeper(|| {
+        for part in &source.parts {
+            push(lower, part, false, &mut parts);
+        }
+    });
     Word { parts, span: span_of(source.span) }
 }
 
