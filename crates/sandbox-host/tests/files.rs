@@ -186,3 +186,57 @@ async fn directories_are_made_listed_moved_and_removed() {
     assert_eq!(call("Remove", json!({"path": "/usr/bin/env"})).await.0, 403);
     rig.end().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn changes_are_streamed_and_kept_for_those_who_ask() {
+    let rig = rig().await;
+    let sandbox = rig.create(json!({})).await;
+    sandbox.sh("mkdir -p dir/sub").await;
+    let body = json!({"path": "dir", "recursive": true, "includeEntry": true});
+    let mut stream = sandbox.open("user", "/filesystem.Filesystem/WatchDir", body, None).await;
+    assert_eq!(stream.next().await.unwrap().1, json!({"start": {}}));
+    let call = |method: &'static str, body: Value| {
+        let sandbox = sandbox.clone();
+        async move {
+            let path = format!("/filesystem.Filesystem/{method}");
+            sandbox.unary("user", &path, body).await.1
+        }
+    };
+    let id = call("CreateWatcher", json!({"path": "dir"})).await["watcherId"].clone();
+    sandbox
+        .sh("echo x > dir/sub/file; mkdir dir/new; mv dir/sub/file dir/moved; rm dir/moved")
+        .await;
+    let mut seen = Vec::new();
+    while seen.last() != Some(&("moved".to_owned(), "EVENT_TYPE_REMOVE".to_owned())) {
+        let (flags, message) = stream.next().await.unwrap();
+        assert_eq!(flags, 0, "{message}");
+        let event = &message["filesystem"];
+        let text = |key: &str| event[key].as_str().unwrap().to_owned();
+        if text("name") == "new" {
+            assert_eq!(event["entry"]["type"], "FILE_TYPE_DIRECTORY");
+        }
+        seen.push((text("name"), text("type")));
+    }
+    for (name, kind) in [
+        ("sub/file", "CREATE"),
+        ("sub/file", "WRITE"),
+        ("new", "CREATE"),
+        ("sub/file", "RENAME"),
+        ("moved", "CREATE"),
+    ] {
+        let event = (name.to_owned(), format!("EVENT_TYPE_{kind}"));
+        assert!(seen.contains(&event), "{event:?} in {seen:?}");
+    }
+    let asked = call("GetWatcherEvents", json!({"watcherId": id})).await;
+    let names: Vec<_> =
+        asked["events"].as_array().unwrap().iter().map(|event| event["name"].clone()).collect();
+    assert_eq!(names, ["new", "moved", "moved"]);
+    assert_eq!(call("GetWatcherEvents", json!({"watcherId": id})).await, json!({}));
+    assert_eq!(call("RemoveWatcher", json!({"watcherId": id})).await, json!({}));
+    assert_eq!(call("RemoveWatcher", json!({"watcherId": id})).await["code"], "not_found");
+    let none = call("CreateWatcher", json!({"path": "none"})).await;
+    assert_eq!(none["code"], "not_found");
+    let file = call("CreateWatcher", json!({"path": ".bashrc"})).await;
+    assert_eq!(file["code"], "invalid_argument");
+    rig.end().await;
+}

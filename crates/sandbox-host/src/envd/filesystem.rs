@@ -11,6 +11,8 @@ use connectrpc::{
 };
 
 use super::users::{self, User};
+use super::watch::{self, Watcher};
+use super::watchers::{self, Watchers};
 use super::{Daemon, auth, path};
 use crate::generated::filesystem as wire;
 use wire::{EntryInfo, FileType};
@@ -22,6 +24,7 @@ const MAX_ENTRIES: usize = 50_000;
 #[derive(Debug)]
 pub(crate) struct Files {
     daemon: Arc<Daemon>,
+    watchers: Watchers,
 }
 
 /// A failed operation, with the path that it was about.
@@ -48,7 +51,21 @@ fn failure(error: &io::Error, path: &str) -> ConnectError {
 
 impl Files {
     pub(crate) fn new(daemon: Arc<Daemon>) -> Self {
-        Self { daemon }
+        Self { daemon, watchers: Watchers::default() }
+    }
+
+    /// Starts a watcher of a directory as the acting user.
+    async fn watch(
+        &self,
+        ctx: &RequestContext,
+        path: &str,
+        (recursive, include_entry): (bool, bool),
+    ) -> Result<Watcher, ConnectError> {
+        let user = auth::acting_user(ctx.headers())?;
+        let path = path::resolve(path, &user).map_err(ConnectError::invalid_argument)?;
+        let options = watch::Options { root: path.clone().into(), recursive, include_entry };
+        let watcher = Watcher::start(&self.daemon, user, options).await;
+        watcher.map_err(|error| failure(&error, &path))
     }
 
     /// Runs `operation` on the resolved path as the acting user.
@@ -138,39 +155,44 @@ impl wire::Filesystem for Files {
 
     async fn watch_dir(
         &self,
-        _ctx: RequestContext,
-        _request: ServiceRequest<'_, wire::WatchDirRequest>,
+        ctx: RequestContext,
+        request: ServiceRequest<'_, wire::WatchDirRequest>,
     ) -> ServiceResult<ServiceStream<wire::WatchDirResponse>> {
-        Err::<Response<ServiceStream<_>>, _>(unwatched())
+        let request = request.to_owned_message();
+        let options = (request.recursive, request.include_entry);
+        let watcher = self.watch(&ctx, &request.path, options).await?;
+        Response::ok(watchers::stream(Arc::clone(&self.daemon), watcher, &ctx))
     }
 
     async fn create_watcher(
         &self,
-        _ctx: RequestContext,
-        _request: ServiceRequest<'_, wire::CreateWatcherRequest>,
+        ctx: RequestContext,
+        request: ServiceRequest<'_, wire::CreateWatcherRequest>,
     ) -> ServiceResult<wire::CreateWatcherResponse> {
-        Err::<Response<wire::CreateWatcherResponse>, _>(unwatched())
+        let request = request.to_owned_message();
+        let options = (request.recursive, request.include_entry);
+        let watcher = self.watch(&ctx, &request.path, options).await?;
+        let watcher_id = self.watchers.add(Arc::clone(&self.daemon), watcher)?;
+        Response::ok(wire::CreateWatcherResponse { watcher_id })
     }
 
     async fn get_watcher_events(
         &self,
         _ctx: RequestContext,
-        _request: ServiceRequest<'_, wire::GetWatcherEventsRequest>,
+        request: ServiceRequest<'_, wire::GetWatcherEventsRequest>,
     ) -> ServiceResult<wire::GetWatcherEventsResponse> {
-        Err::<Response<wire::GetWatcherEventsResponse>, _>(unwatched())
+        let events = self.watchers.drain(&request.to_owned_message().watcher_id)?;
+        Response::ok(wire::GetWatcherEventsResponse { events })
     }
 
     async fn remove_watcher(
         &self,
         _ctx: RequestContext,
-        _request: ServiceRequest<'_, wire::RemoveWatcherRequest>,
+        request: ServiceRequest<'_, wire::RemoveWatcherRequest>,
     ) -> ServiceResult<wire::RemoveWatcherResponse> {
-        Err::<Response<wire::RemoveWatcherResponse>, _>(unwatched())
+        self.watchers.remove(&request.to_owned_message().watcher_id)?;
+        Response::ok(wire::RemoveWatcherResponse::default())
     }
-}
-
-fn unwatched() -> ConnectError {
-    ConnectError::unimplemented("this host does not watch directories yet")
 }
 
 fn make_dir(path: &str) -> Result<EntryInfo, ConnectError> {

@@ -18,6 +18,8 @@ mod service;
 pub(crate) mod signature;
 mod terminal;
 mod users;
+mod watch;
+mod watchers;
 mod workers;
 
 use std::collections::BTreeMap;

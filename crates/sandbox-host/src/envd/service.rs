@@ -139,7 +139,7 @@ fn signal_text(signal: i32) -> String {
     text.to_owned()
 }
 
-fn keepalive(ctx: &RequestContext) -> Duration {
+pub(crate) fn keepalive(ctx: &RequestContext) -> Duration {
     let asked = ctx.header("keepalive-ping-interval").and_then(|value| value.to_str().ok());
     asked
         .and_then(|seconds| seconds.parse().ok())
