@@ -13,9 +13,22 @@ fn nested(open: &str, close: &str, inner: &str, bytes: usize) -> String {
     format!("{}{inner}{}", open.repeat(times), close.repeat(times))
 }
 
+// The same shapes at several depths: far over the caps, and just below them, where a small
+// stack is used most.
 fn attacks() -> Vec<(&'static str, String)> {
-    let size = 60_000;
-    let pair = |name, open: &str, close: &str| (name, nested(open, close, "rm -rf /", size));
+    let mut out = Vec::new();
+    for times in [19, 37, 58, 76, 20_000] {
+        out.extend(shapes(times));
+    }
+    out.extend(others());
+    out
+}
+
+fn shapes(times: usize) -> Vec<(&'static str, String)> {
+    let pair = |name, open: &str, close: &str| {
+        let bytes = (times * (open.len() + close.len())).min(60_000);
+        (name, nested(open, close, "rm -rf /", bytes))
+    };
     vec![
         pair("subshells", "(", ")"),
         pair("groups", "{ ", "; }"),
@@ -36,6 +49,14 @@ fn attacks() -> Vec<(&'static str, String)> {
         pair("sudo", "sudo ", ""),
         pair("env", "env -S ", ""),
         pair("negations", "! ", ""),
+        pair("sh -c", "sh -c \"$(", ")\""),
+        pair("mixed", "f() { (x=$(cat <(if ", "; then :; fi))); }"),
+    ]
+}
+
+fn others() -> Vec<(&'static str, String)> {
+    let size = 60_000;
+    vec![
         ("pipes", "a | ".repeat(size / 4) + "rm -rf /"),
         ("ands", "a && ".repeat(size / 5) + "rm -rf /"),
         ("semicolons", ";".repeat(size)),

@@ -10,6 +10,7 @@ mod find;
 mod fs;
 mod git;
 mod interp;
+mod lexicon;
 mod live;
 mod net;
 mod opts;
