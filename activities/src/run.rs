@@ -1,7 +1,7 @@
 //! Task queues served side by side, each begun anew when the server refused it for a while.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use airlock_engine::Engine;
 use futures_util::future::BoxFuture;
@@ -131,6 +131,7 @@ async fn supervise(
     let registry = Arc::new(queue.registry);
     let mut wait = FIRST_WAIT;
     loop {
+        let began = Instant::now();
         let served =
             runtime::serve(runtime, connection, &queue.options, registry.clone(), shutdown.clone());
         let error = match served.await {
@@ -139,6 +140,9 @@ async fn supervise(
         };
         if shutdown.is_cancelled() {
             return Ok(());
+        }
+        if began.elapsed() > 2 * LONGEST_WAIT {
+            wait = FIRST_WAIT;
         }
         tracing::error!(%error, again_in = ?wait, "the worker was refused");
         tokio::select! {

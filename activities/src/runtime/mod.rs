@@ -19,8 +19,8 @@
 //! - a handler learns why it must stop, and only a real cancellation is answered `Cancelled`;
 //! - nothing of a panic or of a foreign error reaches the history: a correlation id does.
 //!
-//! Core's API promises no stability, so its types stay in `worker`; the wire's (payloads and
-//! failures) in `wire`.
+//! Core's API promises no stability: its worker is driven in `worker` alone, what it hands out is
+//! read in `start`, and what it takes is made in `answer` and `wire`.
 
 mod answer;
 mod attempt;

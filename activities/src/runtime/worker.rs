@@ -309,7 +309,7 @@ fn report(activity_type: &str, answer: &Answer, took: Duration) {
         .record(took.as_secs_f64());
     match answer {
         Answer::Failed(failure) if !failure.kind.is_benign() => {
-            tracing::warn!(outcome, message = failure.message, ?took, "attempt failed");
+            tracing::warn!(outcome, reason = failure.message, ?took, "attempt failed");
         }
         Answer::Failed(failure) => {
             tracing::info!(outcome, reason = failure.message, ?took, "attempt ended");

@@ -55,13 +55,12 @@ impl Server {
         // Logs of one test: `RUST_LOG=debug cargo test ... -- --nocapture NAME`.
         let filter = tracing_subscriber::EnvFilter::from_default_env();
         let _set_already = tracing_subscriber::fmt().with_env_filter(filter).try_init();
-        let options = ConnectOptions {
-            env: [("TEMPORAL_CONFIG_FILE".to_owned(), "/dev/null".to_owned())].into(),
-            address: Some(self.address.clone()),
-            give_up_after: Some(Duration::from_mins(1)),
-            ..ConnectOptions::default()
-        };
-        connect(options, CancellationToken::new()).await.unwrap()
+        connect(options(&self.address), CancellationToken::new()).await.unwrap()
+    }
+
+    /// Where it listens.
+    pub(crate) fn address(&self) -> &str {
+        &self.address
     }
 
     /// Runs the `temporal` command line against it; gives its output.
@@ -76,6 +75,16 @@ impl Server {
         let errors = String::from_utf8_lossy(&output.stderr);
         assert!(output.status.success(), "temporal {arguments:?}: {text}{errors}");
         text
+    }
+}
+
+/// How to reach `address`, whatever the machine's own settings are.
+pub(crate) fn options(address: &str) -> ConnectOptions {
+    ConnectOptions {
+        env: [("TEMPORAL_CONFIG_FILE".to_owned(), "/dev/null".to_owned())].into(),
+        address: Some(address.to_owned()),
+        give_up_after: Some(Duration::from_mins(1)),
+        ..ConnectOptions::default()
     }
 }
 

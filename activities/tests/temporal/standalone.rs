@@ -127,6 +127,23 @@ async fn a_terminated_activity_is_not_found_and_closed() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn an_attempt_past_its_time_is_told_and_closed() {
+    let worker = Worker::start().await;
+    let execution = worker
+        .activity_with("follow", json!(1), |start| {
+            start.timeout = Duration::from_secs(2);
+            start.max_attempts = 1;
+        })
+        .await;
+    // Whichever is first: the answer to a heartbeat, or core's own clock.
+    let note = worker.note(0).await;
+    assert!(["NotFound", "TimedOut"].contains(&note["reason"].as_str().unwrap()), "{note}");
+    assert_eq!(note["liveness"], "Closed");
+    assert_eq!(worker.exec.result(&execution).await.unwrap(), Outcome::TimedOut);
+    worker.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn heartbeats_flow_while_a_handler_is_silent() {
     let worker = Worker::start().await;
     let execution = worker
@@ -152,7 +169,7 @@ async fn a_draining_worker_hands_over_and_the_next_one_goes_on() {
     let notes = worker.notes.clone();
     let server = worker.stop().await;
     assert_eq!(notes.lock()[0]["reason"], "WorkerShutdown");
-    let next = Worker::on(server, connection, queue).await;
+    let next = Worker::on(server, connection, queue);
     let outcome = next.exec.result(&execution).await.unwrap();
     assert_eq!(outcome, Outcome::Completed(json!({"step": 3})));
     assert_eq!(next.note(0).await, json!({"resumed": {"step": 3}, "attempt": 2}));

@@ -37,15 +37,11 @@ impl Worker {
     pub(crate) async fn start() -> Self {
         let server = Server::shared();
         let connection = server.connect().await;
-        Self::on(server, connection, format!("test-{}", uuid::Uuid::new_v4())).await
+        Self::on(server, connection, format!("test-{}", uuid::Uuid::new_v4()))
     }
 
     /// On a task queue that another worker served before.
-    pub(crate) async fn on(
-        server: Arc<Server>,
-        connection: Connection,
-        task_queue: String,
-    ) -> Self {
+    pub(crate) fn on(server: Arc<Server>, connection: Connection, task_queue: String) -> Self {
         let notes = Notes::default();
         let queue = Queue {
             options: QueueOptions {

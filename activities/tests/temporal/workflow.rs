@@ -12,7 +12,7 @@ async fn workflow_cli(worker: &Worker, execution: &Execution, arguments: &[&str]
     all.extend(arguments);
     all.extend(["--workflow-id", &execution.id, "--output", "json"]);
     let text = worker.server.cli(&all).await;
-    serde_json::from_str(&text).unwrap_or_else(|_| Value::String(text))
+    serde_json::from_str(&text).unwrap_or(Value::String(text))
 }
 
 /// `temporal activity VERB` for the workflow's pending activity.
