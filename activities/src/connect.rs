@@ -107,24 +107,22 @@ async fn patiently(
     let began = Instant::now();
     let mut wait = FIRST_WAIT;
     loop {
-        let problem = match once(&target, &address, &namespace).await {
+        let (problem, known) = match once(&target, &address, &namespace).await {
             Ok(connection) => {
                 tracing::info!(address, namespace, "connected to Temporal");
                 return Ok(connection);
             }
             Err(Setback::Fatal(error)) => return Err(error),
             Err(Setback::NoNamespace(error)) => {
-                if began.elapsed()
-                    >= give_up_after.unwrap_or(NAMESPACE_PATIENCE).min(NAMESPACE_PATIENCE)
-                {
-                    return Err(error);
-                }
-                "the namespace is not there yet".to_owned()
+                ("the namespace is not there yet".to_owned(), Some(error))
             }
-            Err(Setback::Transient(problem)) => problem,
+            Err(Setback::Transient(problem)) => (problem, None),
         };
-        if let Some(limit) = give_up_after.filter(|limit| began.elapsed() + wait > *limit) {
-            return Err(Error::Unreachable { address, waited: limit, problem });
+        let patience = known.as_ref().map(|_| NAMESPACE_PATIENCE);
+        let limit = give_up_after.into_iter().chain(patience).min();
+        if let Some(waited) = limit.filter(|limit| began.elapsed() + wait > *limit) {
+            let unreachable = || Error::Unreachable { address, waited, problem };
+            return Err(known.unwrap_or_else(unreachable));
         }
         tracing::warn!(address, problem, again_in = ?wait, "cannot use Temporal yet");
         tokio::time::sleep(jittered(wait, 0.2)).await;
