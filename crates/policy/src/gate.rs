@@ -60,6 +60,7 @@ impl Gate {
     }
 
     /// The same from a table of a larger configuration file. Errors carry no line.
+    #[expect(clippy::needless_pass_by_value, reason = "the caller hands its table over")]
     pub fn from_value(table: toml::Table, env: Option<&str>) -> Result<Self, LoadError> {
         let text = toml::to_string(&table)
             .map_err(|error| LoadError::Toml { line: None, message: error.to_string() })?;

@@ -40,6 +40,7 @@ fn step(pattern: &[char], at: usize, c: char) -> Option<usize> {
 }
 
 // `None`: not a set after all.
+#[expect(clippy::option_option, reason = "no set, a set without the character, a set with it")]
 fn set(pattern: &[char], at: usize, c: char) -> Option<Option<usize>> {
     let mut i = at + 1;
     let negated = matches!(pattern.get(i)?, '!' | '^');

@@ -21,6 +21,14 @@
 //! ```
 #![forbid(unsafe_code)]
 #![warn(missing_docs)]
+#![allow(
+    clippy::match_same_arms,
+    reason = "a match over command names keeps one arm for each family"
+)]
+#![allow(
+    clippy::case_sensitive_file_extension_comparisons,
+    reason = "paths are Linux paths, where case counts"
+)]
 
 mod action;
 mod analyse;

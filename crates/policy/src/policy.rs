@@ -47,7 +47,7 @@ pub(crate) fn resolve(
     for (at, environment) in chain(document, builtin, name)?.into_iter().rev().enumerate() {
         apply(&mut policy, environment, at == 0);
     }
-    let approvals = document.approvals.or(builtin.and_then(|b| b.approvals));
+    let approvals = document.approvals.or_else(|| builtin.and_then(|b| b.approvals));
     policy.approvals = policy.approvals.max(approvals.unwrap_or(Approvals::Ask));
     for source in builtin.into_iter().chain([document]) {
         for (rule, line) in &source.floor {

@@ -2,6 +2,8 @@
 //!
 //! The floors are below what is reached, so that they fail on a loss and not on a new case.
 
+#![expect(clippy::expect_used, clippy::unwrap_used, reason = "helpers of a test")]
+
 use std::collections::BTreeMap;
 
 use airlock_policy::{Gate, Outcome, Request};

@@ -102,7 +102,7 @@ fn fits(language: &str, name: &str, known: &str, api: Api) -> bool {
         | "unlink" | "rmdir" | "popen" | "rmtree" => {
             whole
                 && matches!(language, "php" | "perl" | "r" | "c" | "python" | "julia")
-                && !(language == "python" && !matches!(known, "unlink" | "rmtree"))
+                && (language != "python" || matches!(known, "unlink" | "rmtree"))
         }
         "request" | "got" | "needle" | "axios" | "fetch" => {
             whole && matches!(language, "javascript" | "typescript")

@@ -300,6 +300,7 @@ fn method(
     }
 }
 
+#[expect(clippy::too_many_lines, reason = "one arm for each thing a function can do")]
 #[expect(clippy::too_many_arguments, reason = "one call with all that is known about it")]
 fn call(
     eval: &mut Eval<'_>,
@@ -386,7 +387,9 @@ fn call(
             }
         }),
         Api::Write => {
-            first.iter().for_each(|path| effects::write_path(eval, shell, path, (0, 0), None));
+            for path in &first {
+                effects::write_path(eval, shell, path, (0, 0), None);
+            }
         }
         Api::Move => {
             let copies = name.contains("copy") || name.contains("cp");

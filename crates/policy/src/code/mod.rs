@@ -35,9 +35,17 @@ pub(crate) fn language(name: &str) -> Option<&'static str> {
     })
 }
 
-/// Whether an argument introduces inline code: `Some(None)` if the next argument is the code,
-/// `Some(Some(code))` if it is joined to the option.
-pub(crate) fn inline_option(language: &str, text: &str) -> Option<Option<String>> {
+/// Where inline code stands.
+#[derive(Debug)]
+pub(crate) enum Inline {
+    /// In the next argument.
+    Next,
+    /// Joined to the option.
+    Joined(String),
+}
+
+/// Whether an argument introduces inline code, and where that stands.
+pub(crate) fn inline_option(language: &str, text: &str) -> Option<Inline> {
     let names: &[&str] = match language {
         "python" => &["-c"],
         "php" => &["-r", "-B", "-R", "-E", "--run"],
@@ -47,12 +55,12 @@ pub(crate) fn inline_option(language: &str, text: &str) -> Option<Option<String>
         _ => &["-e", "-E", "--eval"],
     };
     if names.contains(&text) {
-        return Some(None);
+        return Some(Inline::Next);
     }
     if let Some((name, value)) = text.split_once('=')
         && names.contains(&name)
     {
-        return Some(Some(value.to_owned()));
+        return Some(Inline::Joined(value.to_owned()));
     }
     let cluster = text.strip_prefix('-').filter(|c| !c.starts_with('-') && !c.is_empty())?;
     match language {
@@ -60,15 +68,19 @@ pub(crate) fn inline_option(language: &str, text: &str) -> Option<Option<String>
         "python" => {
             let (before, after) = cluster.split_once('c')?;
             let flags = before.bytes().all(|b| b"bBdEhiIOPqsSuvx".contains(&b));
-            flags.then(|| (!after.is_empty()).then(|| after.to_owned()))
+            flags.then(|| joined(after))
         }
         "perl" | "ruby" => {
             let (before, after) = cluster.split_once('e')?;
             let flags = before.bytes().all(|b| b"nplawi0Mstu".contains(&b) || b.is_ascii_digit());
-            flags.then(|| (!after.is_empty()).then(|| after.to_owned()))
+            flags.then(|| joined(after))
         }
         _ => None,
     }
+}
+
+fn joined(after: &str) -> Inline {
+    if after.is_empty() { Inline::Next } else { Inline::Joined(after.to_owned()) }
 }
 
 /// Whether an option of the interpreter takes a value.

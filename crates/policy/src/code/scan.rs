@@ -126,9 +126,7 @@ impl Scanner<'_> {
             let arrow = c == '-' && self.peek(1) == '>' && is_name(self.peek(2));
             let scoped = c == ':' && self.peek(1) == ':' && is_name(self.peek(2));
             let optional = c == '?' && self.peek(1) == '.' && is_name(self.peek(2));
-            if joins {
-                self.at += 1;
-            } else if dotted {
+            if joins || dotted {
                 self.at += 1;
             } else if arrow || scoped || optional {
                 self.at += 2;
@@ -234,14 +232,14 @@ impl Scanner<'_> {
                     self.at += 1;
                 }
                 let name = self.slice(start);
-                out.push_str(&format!("\u{1}{name}\u{1}"));
+                out.extend(["\u{1}", &name, "\u{1}"]);
             } else if fill {
                 let start = self.at;
                 self.skip_braces();
                 let inner = self.slice(start);
                 let inner = inner.trim_matches(['{', '}', '#']);
                 if inner.chars().all(|c| is_name(c) || c.is_ascii_digit()) && !inner.is_empty() {
-                    out.push_str(&format!("\u{1}{inner}\u{1}"));
+                    out.extend(["\u{1}", inner, "\u{1}"]);
                 } else {
                     out.push(UNKNOWN);
                 }

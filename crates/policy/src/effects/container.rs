@@ -126,13 +126,7 @@ fn docker(eval: &mut Eval<'_>, shell: &mut Shell, name: &str, args: &[Arg], stdi
                 _ => {}
             }
         }
-        "prune" => {
-            let all = raw(rest, &["-a", "--all", "-af", "-fa"]);
-            push(
-                eval,
-                if all && args.iter().any(|a| a.text == "image") { "local" } else { "local" },
-            );
-        }
+        "prune" => push(eval, "local"),
         "down" if compose && raw(rest, &["-v", "--volumes"]) => push(eval, "prune"),
         "rm" if raw(rest, &["-v", "--volumes", "-fv", "-vf", "-fsv"]) => push(eval, "prune"),
         "swarm" if raw(rest, &["leave"]) => push(eval, "destroy"),

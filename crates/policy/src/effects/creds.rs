@@ -95,7 +95,7 @@ fn at_home(rest: &str) -> bool {
                 && !key.ends_with("/config")
                 && !key.ends_with("/authorized_keys")
         }
-        None => rest == "/.aws" || rest == "/.aws/config" && false,
+        None => rest == "/.aws",
     }
 }
 

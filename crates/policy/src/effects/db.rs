@@ -164,7 +164,7 @@ fn client(
                 let text = text.to_owned();
                 sql::statements(eval, &text);
             }
-            None if file.text != "-" => eval.unseen(format!("statements in {}", file.text)),
+            None if file.text != "-" => eval.unseen(&format!("statements in {}", file.text)),
             None => {}
         }
     }
@@ -176,7 +176,7 @@ fn client(
             let text = text.to_owned();
             sql::statements(eval, &text);
         }
-        None if stdin.text.is_none() => eval.unseen(format!("statements read by {name}")),
+        None if stdin.text.is_none() => eval.unseen(&format!("statements read by {name}")),
         None => {}
     }
 }

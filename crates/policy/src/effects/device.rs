@@ -7,6 +7,7 @@ use crate::paths;
 use super::fs::{is_device, write_path};
 use super::opts::{Opts, raw};
 
+#[expect(clippy::too_many_lines, reason = "one arm for each tool")]
 pub(super) fn run(eval: &mut Eval<'_>, shell: &Shell, name: &str, args: &[Arg]) -> bool {
     let dry = raw(args, &["-n", "--dry-run", "--no-act", "--test"]);
     match name {

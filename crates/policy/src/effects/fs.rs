@@ -384,13 +384,14 @@ fn tar(eval: &mut Eval<'_>, shell: &mut Shell, args: &[Arg]) {
     }
 }
 
+const DISKS: &[&str] = &[
+    "sd", "hd", "vd", "xvd", "nvme", "mmcblk", "disk", "dm-", "md", "mapper/", "rdisk", "mem",
+    "kmem", "port", "loop", "nbd", "ram", "pmem", "mtd", "zd", "drbd", "vg", "sg", "*", "root",
+];
+
 /// Whether a path is a disk or the memory.
 pub(crate) fn is_device(path: &str) -> bool {
     let Some(name) = path.strip_prefix("/dev/") else { return false };
-    const DISKS: &[&str] = &[
-        "sd", "hd", "vd", "xvd", "nvme", "mmcblk", "disk", "dm-", "md", "mapper/", "rdisk", "mem",
-        "kmem", "port", "loop", "nbd", "ram", "pmem", "mtd", "zd", "drbd", "vg", "sg", "*", "root",
-    ];
     DISKS.iter().any(|disk| name.starts_with(disk))
 }
 

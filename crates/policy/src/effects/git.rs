@@ -98,6 +98,7 @@ fn vcs(eval: &mut Eval<'_>, class: &'static str, target: &str) {
     eval.push(EffectKind::VcsMutate, class, target);
 }
 
+#[expect(clippy::too_many_lines, reason = "one arm for each subcommand")]
 fn subcommand(eval: &mut Eval<'_>, shell: &mut Shell, sub: &str, args: &[Arg]) {
     let dry =
         raw(args, &["--dry-run", "-n"]) && !matches!(sub, "commit" | "log" | "show" | "fetch-pack");
@@ -237,7 +238,6 @@ fn is_protected(branch: &str) -> bool {
     PROTECTED.contains(&name)
         || name.starts_with("release/")
         || name.starts_with("release-")
-        || name.starts_with("hotfix/") && false
         || name.starts_with("production-")
 }
 

@@ -9,6 +9,7 @@ use super::opts::Opts;
 use super::read_file;
 
 /// Builtins of the shell itself.
+#[expect(clippy::too_many_lines, reason = "one arm for each builtin")]
 pub(super) fn builtin(
     eval: &mut Eval<'_>,
     shell: &mut Shell,
@@ -200,10 +201,10 @@ pub(super) fn run_text(eval: &mut Eval<'_>, shell: &mut Shell, arg: &Arg, stdin:
             Taint::Remote(_) | Taint::Decoded | Taint::Secret(_) => {
                 tainted_code(eval, arg);
             }
-            taint if prints_settings(taint) => eval.unseen("settings printed by a program".into()),
+            taint if prints_settings(taint) => eval.unseen("settings printed by a program"),
             Taint::File(path) => {
                 let path = path.clone();
-                eval.unseen(format!("script {path}"));
+                eval.unseen(&format!("script {path}"));
             }
             _ => eval.push_at(EffectKind::ExecOpaque, "unknown-code", whole, arg.span),
         }
@@ -238,7 +239,7 @@ fn run_flow(eval: &mut Eval<'_>, shell: &mut Shell, flow: &Flow, from: &Arg) -> 
     match &flow.taint {
         Taint::Program(name) if flow.text.is_none() => {
             if prints_settings(&flow.taint) {
-                eval.unseen(format!("settings printed by {name}"));
+                eval.unseen(&format!("settings printed by {name}"));
             } else {
                 let name = name.clone();
                 eval.push_at(EffectKind::ExecOpaque, "unknown-code", &name, from.span);
@@ -246,7 +247,7 @@ fn run_flow(eval: &mut Eval<'_>, shell: &mut Shell, flow: &Flow, from: &Arg) -> 
         }
         Taint::File(path) => {
             let path = path.clone();
-            eval.unseen(format!("script {path}"));
+            eval.unseen(&format!("script {path}"));
         }
         Taint::None if flow.text.is_none() => {
             eval.push_at(EffectKind::ExecOpaque, "unknown-code", &from.text, from.span);
@@ -282,7 +283,7 @@ pub(super) fn local_script(
         shell.params = outer;
         out
     } else {
-        eval.unseen(format!("script {}", first.text));
+        eval.unseen(&format!("script {}", first.text));
         Flow::program("script")
     }
 }
@@ -440,10 +441,12 @@ fn interpreter(
     while let Some(arg) = args.get(at) {
         let text = arg.text.as_str();
         if let Some(inline) = code::inline_option(language, text) {
-            let mut source = inline.map_or_else(
-                || args.get(at + 1).cloned().unwrap_or_default(),
-                |text| Arg { text, span: arg.span, taint: arg.taint.clone() },
-            );
+            let mut source = match inline {
+                code::Inline::Next => args.get(at + 1).cloned().unwrap_or_default(),
+                code::Inline::Joined(text) => {
+                    Arg { text, span: arg.span, taint: arg.taint.clone() }
+                }
+            };
             // Several -e make one program.
             let more = args.iter().enumerate().skip(at + 2).filter(|(i, _)| {
                 language == "perl" && args.get(i - 1).is_some_and(|a| a.text == "-e")
@@ -495,7 +498,7 @@ fn interpreter(
                 let known = known.to_owned();
                 eval.at(arg.span, |eval| code::source(eval, shell, language, &known));
             }
-            None => eval.unseen(format!("script {text}")),
+            None => eval.unseen(&format!("script {text}")),
         }
         return Flow::program(language);
     }
@@ -569,6 +572,7 @@ fn python_module(eval: &mut Eval<'_>, shell: &mut Shell, args: &[Arg], stdin: &F
 }
 
 // Tools with a way to run a command from inside their own language.
+#[expect(clippy::too_many_lines, reason = "one arm for each tool")]
 fn escapes(
     eval: &mut Eval<'_>,
     shell: &mut Shell,
@@ -644,7 +648,7 @@ fn escapes(
                 let text = stdin.known().unwrap_or_default().to_owned();
                 code::makefile(eval, shell, &text, super::opts::span_of(args));
             }
-            eval.unseen("make targets".to_owned());
+            eval.unseen("make targets");
             None
         }
         "expect" | "osascript" => {

@@ -17,26 +17,27 @@ enum Goes {
     Billing,
 }
 
+type Row = (Vec<&'static str>, Goes);
+
 /// By a command's name: the words that follow it, and what that does.
-static TABLE: LazyLock<HashMap<&'static str, Vec<(Vec<&'static str>, Goes)>>> =
-    LazyLock::new(|| {
-        let mut table: HashMap<&str, Vec<(Vec<&str>, Goes)>> = HashMap::new();
-        let mut goes = Goes::Deploy;
-        for line in include_str!("lexicon/live.txt").lines() {
-            let mut words = line.split_ascii_whitespace();
-            match words.next() {
-                Some("[deploy]") => goes = Goes::Deploy,
-                Some("[publish]") => goes = Goes::Publish,
-                Some("[image]") => goes = Goes::Image,
-                Some("[billing]") => goes = Goes::Billing,
-                Some(name) if name != "#" => {
-                    table.entry(name).or_default().push((words.collect(), goes));
-                }
-                _ => {}
+static TABLE: LazyLock<HashMap<&'static str, Vec<Row>>> = LazyLock::new(|| {
+    let mut table: HashMap<&str, Vec<Row>> = HashMap::new();
+    let mut goes = Goes::Deploy;
+    for line in include_str!("lexicon/live.txt").lines() {
+        let mut words = line.split_ascii_whitespace();
+        match words.next() {
+            Some("[deploy]") => goes = Goes::Deploy,
+            Some("[publish]") => goes = Goes::Publish,
+            Some("[image]") => goes = Goes::Image,
+            Some("[billing]") => goes = Goes::Billing,
+            Some(name) if name != "#" => {
+                table.entry(name).or_default().push((words.collect(), goes));
             }
+            _ => {}
         }
-        table
-    });
+    }
+    table
+});
 
 /// Records deployments, publications and what costs money.
 pub(super) fn run(eval: &mut Eval<'_>, name: &str, args: &[Arg]) {
@@ -122,6 +123,6 @@ fn bare(eval: &mut Eval<'_>, name: &str, args: &[Arg]) {
         && raw(args, &["install", "upgrade", "rollback", "uninstall", "delete"])
         && raw(args, &["template"])
     {
-        eval.unseen("helm chart".into());
+        eval.unseen("helm chart");
     }
 }

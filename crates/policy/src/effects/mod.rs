@@ -117,7 +117,7 @@ impl Eval<'_> {
         }
         let text = first.text.as_str();
         if text.starts_with("./") || text.starts_with(&format!("{}/", self.root)) {
-            self.unseen(format!("script {text}"));
+            self.unseen(&format!("script {text}"));
         } else if first.taint != Taint::Decoded {
             self.push(EffectKind::ExecOpaque, "unknown-command", text);
         }

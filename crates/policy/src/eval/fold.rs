@@ -80,9 +80,7 @@ fn filter(name: &str, args: &[Arg], stdin: &Flow) -> Option<Flow> {
         ("rev", Some(text)) => Some(
             text.lines().map(|l| l.chars().rev().collect::<String>() + "\n").collect::<String>(),
         ),
-        ("tac", Some(text)) => {
-            Some(text.lines().rev().map(|l| format!("{l}\n")).collect::<String>())
-        }
+        ("tac", Some(text)) => Some(text.lines().rev().flat_map(|l| [l, "\n"]).collect::<String>()),
         ("tr", Some(text)) => translate(&flags, text),
         (
             "cat" | "tee" | "sponge" | "pv" | "fmt" | "iconv" | "dos2unix" | "envsubst" | "buffer",
@@ -98,7 +96,7 @@ fn filter(name: &str, args: &[Arg], stdin: &Flow) -> Option<Flow> {
         return Some(Flow { text: Some(Rc::from(out)), ..stdin.clone() });
     }
     // A file argument brings data of its own.
-    let taint = if decodes && stdin.taint != Taint::None || decodes && text.is_some() {
+    let taint = if decodes && (stdin.taint != Taint::None || text.is_some()) {
         stdin.taint.clone().worse(Taint::Decoded)
     } else if decodes {
         Taint::Decoded
@@ -252,7 +250,8 @@ fn seq(args: &[Arg]) -> Option<String> {
         [from, to] | [from, _, to] => (*from, *to),
         _ => return None,
     };
-    Some((from..=to).take(16).map(|n| format!("{n}\n")).collect())
+    let lines: Vec<String> = (from..=to).take(16).map(|n| n.to_string()).collect();
+    Some(lines.join("\n") + "\n")
 }
 
 fn basename(args: &[Arg]) -> Option<String> {

@@ -225,7 +225,7 @@ impl<'r> Eval<'r> {
     }
 
     /// Notes something the gate cannot look into.
-    pub(crate) fn unseen(&mut self, what: String) {
+    pub(crate) fn unseen(&mut self, what: &str) {
         let what: String =
             what.chars().take(200).map(|c| if is_mark(c) { '*' } else { c }).collect();
         if self.found.unseen.len() < 32 && !self.found.unseen.contains(&what) {
