@@ -1,4 +1,5 @@
-//! Writes `../src/generated` from `../proto`, without protoc: `cargo run` in this directory.
+//! Writes `../src/generated` from `../proto`, without protoc: `cargo run` in this directory, then
+//! `cargo fmt` in the workspace.
 
 use std::error::Error;
 use std::path::Path;
