@@ -42,7 +42,6 @@ async fn the_machines_files_and_environment_are_absent() {
             "/var/run/docker.sock",
             "/.host",
             "/sys/kernel",
-            "/work",
             "/boot",
             "/var/lib/dpkg",
             "/etc/environment",
