@@ -44,8 +44,8 @@ spool() {
     mkfifo "$dir/$1.count"
     wc -c <"$dir/$1.count" >"$dir/$1.rest" &
     {
-        dd bs=65536 iflag=count_bytes count="$cap" of="$dir/$1" 2>/dev/null ||
-            head -c "$cap" >>"$dir/$1"
+        # Not dd: it counts a short read as a whole block.
+        $prompt head -c "$cap" >"$dir/$1"
         tee "$dir/$1.count" | tail -c "$tail" >"$dir/$1.tail"
     } <"$dir/$1.fifo"
     wait
@@ -101,6 +101,9 @@ run() {
     fi
     own=
     if command -v setsid >/dev/null 2>&1; then own=setsid; fi
+    # Output is seen as it comes where head can be told not to keep it back.
+    prompt=
+    if stdbuf -o0 true 2>/dev/null; then prompt='stdbuf -o0'; fi
     spool out &
     spool err &
     start=$(now)

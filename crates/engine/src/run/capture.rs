@@ -265,7 +265,8 @@ mod tests {
         assert!(texts.stdout.text.starts_with("line 0\n"), "{}", texts.stdout.text);
         assert!(texts.stdout.text.ends_with("line 999\n"), "{}", texts.stdout.text);
         assert!(texts.stdout.text.len() < 200);
-        assert_eq!(texts.stdout.bytes, (0..1000).map(|i| format!("line {i}\n").len() as u64).sum());
+        let written: usize = (0..1000).map(|i| format!("line {i}\n").len()).sum();
+        assert_eq!(texts.stdout.bytes, written as u64);
     }
 
     #[test]

@@ -1,0 +1,129 @@
+//! How a command can end otherwise than by itself.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use airlock_contract::{FailureType, Phase};
+use airlock_engine::{Ending, Liveness, StopReason};
+use serde_json::json;
+
+use crate::support::{ACCOUNT, Rig, TestContext, failure};
+
+#[tokio::test]
+async fn a_command_that_takes_too_long_is_a_result_with_its_output() {
+    let rig = Rig::new().await;
+    let input = json!({"command": "echo begun; sleep 60 & sleep 60", "timeoutMs": 700});
+    let began = Instant::now();
+    let result = rig.run(input).await.unwrap();
+    assert_eq!(result["status"], "timedOut", "{result:#}");
+    assert_eq!(result["exitCode"], json!(null));
+    assert_eq!(result["stdout"], "begun\n");
+    assert!(began.elapsed() < Duration::from_secs(15), "{:?}", began.elapsed());
+    rig.finish().await;
+}
+
+#[tokio::test]
+async fn a_killed_command_says_so() {
+    let rig = Rig::new().await;
+    let result = rig.run(json!({"command": "echo x; kill -KILL $$"})).await.unwrap();
+    assert_eq!((&result["status"], &result["signal"]), (&json!("killed"), &json!("SIGKILL")));
+    assert_eq!(result["stdout"], "x\n");
+    rig.finish().await;
+}
+
+#[tokio::test]
+async fn cancelling_kills_the_tree_settles_and_reports_what_there_was() {
+    let rig = Rig::new().await;
+    let ctx = Arc::new(TestContext::first("cancel"));
+    let worker = rig.worker();
+    let input = json!({"runId": ACCOUNT, "command": "echo begun; sleep 300"});
+    let running = tokio::spawn({
+        let (ctx, worker) = (ctx.clone(), worker.clone());
+        async move { worker.execute(&*ctx, input).await }
+    });
+    rig.until("output", async || ctx.tail().contains("begun")).await;
+    let asked = Instant::now();
+    ctx.stop(StopReason::Cancelled);
+    let ending = running.await.unwrap();
+    assert!(asked.elapsed() < Duration::from_secs(8), "{:?}", asked.elapsed());
+    let Err(Ending::Cancelled(report)) = ending else { panic!("not cancelled: {ending:?}") };
+    assert_eq!(report["stdout"], "begun\n", "{report:#}");
+    assert!(report["cost"]["spentUsd"].as_f64().unwrap() > 0.0);
+    rig.assert_clean().await;
+
+    let later = TestContext::attempt("cancel", 2);
+    let input = json!({"runId": ACCOUNT, "command": "echo begun; sleep 300"});
+    assert_eq!(
+        worker.execute(&later, input).await,
+        Err(Ending::Cancelled(report)),
+        "the outcome stands"
+    );
+    rig.finish().await;
+}
+
+#[tokio::test]
+async fn cleaning_up_goes_on_if_nobody_waits_for_it() {
+    let rig = Rig::new().await;
+    let ctx = Arc::new(TestContext::first("dropped"));
+    let worker = rig.worker();
+    let running = tokio::spawn({
+        let (ctx, worker) = (ctx.clone(), worker.clone());
+        let input = json!({"runId": ACCOUNT, "command": "echo begun; sleep 300"});
+        async move { worker.execute(&*ctx, input).await }
+    });
+    rig.until("output", async || ctx.tail().contains("begun")).await;
+    ctx.stop(StopReason::Cancelled);
+    let settling = async || ctx.beats.lock().last().is_some_and(|b| b.phase >= Phase::Settling);
+    rig.until("clean-up", settling).await;
+    running.abort();
+    worker.drain().await;
+    rig.finish().await;
+}
+
+#[tokio::test]
+async fn an_attempt_that_temporal_has_closed_kills_and_one_that_is_open_hands_over() {
+    let rig = Rig::new().await;
+    for (activity, liveness) in [("closed", Liveness::Closed), ("open", Liveness::Open)] {
+        let ctx = Arc::new(TestContext::first(activity));
+        ctx.set_liveness(liveness);
+        let worker = rig.worker();
+        let running = tokio::spawn({
+            let ctx = ctx.clone();
+            let input = json!({"runId": ACCOUNT, "command": "echo begun; sleep 300"});
+            async move { worker.execute(&*ctx, input).await }
+        });
+        rig.until("output", async || ctx.tail().contains("begun")).await;
+        ctx.stop(StopReason::NotFound);
+        let ending = running.await.unwrap();
+        if liveness == Liveness::Closed {
+            assert!(matches!(ending, Err(Ending::Cancelled(_))), "{ending:?}");
+            rig.assert_clean().await;
+        } else {
+            assert_eq!(failure(ending).kind, FailureType::WorkerDraining);
+            assert_eq!(rig.sandboxes().await.len(), 1, "the command runs on");
+        }
+    }
+    rig.shut_down().await;
+}
+
+#[tokio::test]
+async fn a_sandbox_that_goes_away_leaves_an_unknown_outcome_with_its_output() {
+    let rig = Rig::new().await;
+    let ctx = Arc::new(TestContext::first("gone"));
+    let worker = rig.worker();
+    let input = json!({"runId": ACCOUNT, "command": "echo begun; sleep 300"});
+    let running = tokio::spawn({
+        let (ctx, worker, input) = (ctx.clone(), worker.clone(), input.clone());
+        async move { worker.execute(&*ctx, input).await }
+    });
+    rig.until("output", async || ctx.tail().contains("begun")).await;
+    for id in rig.sandboxes().await {
+        rig.client.kill(&id).await.unwrap();
+    }
+    let unknown = failure(running.await.unwrap());
+    assert_eq!(unknown.kind, FailureType::OutcomeUnknown, "{unknown:?}");
+    assert_eq!(unknown.details.as_ref().unwrap()["stdout"], "begun\n");
+    let again = failure(worker.execute(&TestContext::attempt("gone", 2), input).await);
+    assert_eq!(again, unknown, "a later attempt does not run it again");
+    rig.finish().await;
+}

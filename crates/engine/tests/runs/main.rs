@@ -1,0 +1,9 @@
+//! The way of a run, from its input to its result, on a real Redis and a real sandbox host.
+//! Nothing here knows Temporal: [`support::TestContext`] is the door.
+
+mod batch;
+mod endings;
+mod hand_over;
+mod refusals;
+mod results;
+mod support;

@@ -1,0 +1,271 @@
+//! A worker's stores, a sandbox host, and attempts to run on them.
+
+use std::path::PathBuf;
+use std::process::Command;
+use std::sync::{Arc, OnceLock};
+use std::time::{Duration, SystemTime};
+
+use airlock_approval::Approvals;
+use airlock_audit::Log;
+use airlock_budget::{Ledger, NewBudget, PriceCard};
+use airlock_contract::{AccountId, BudgetStatus, ExecutionId, Heartbeat, RunIdentity};
+use airlock_e2b::{Client, ListQuery};
+use airlock_engine::{
+    Attempt, Config, Ending, Engine, Liveness, NoSecrets, Parts, RunContext, SecretSource,
+    StopReason,
+};
+use airlock_policy::Gate;
+use airlock_redaction::Redactor;
+use airlock_runs::{RunKey, Runs};
+use airlock_sandbox_host::Host;
+use airlock_testing::RedisServer;
+use async_trait::async_trait;
+use parking_lot::Mutex;
+use redis::aio::ConnectionManager;
+use serde_json::{Value, json};
+use tempfile::TempDir;
+use tokio::sync::watch;
+
+/// The account that every test spends from.
+pub(crate) const ACCOUNT: &str = "team/run-1";
+
+/// Everything that workers share.
+pub(crate) struct Rig {
+    pub(crate) client: Client,
+    pub(crate) ledger: Ledger,
+    pub(crate) runs: Runs,
+    pub(crate) approvals: Approvals,
+    connection: ConnectionManager,
+    config: Config,
+    secrets: Arc<dyn SecretSource>,
+    host: Host,
+    _redis: RedisServer,
+    _dir: TempDir,
+}
+
+impl Rig {
+    pub(crate) async fn new() -> Self {
+        Self::with(Config::default(), Arc::new(NoSecrets)).await
+    }
+
+    /// An account with one dollar, a host without sandboxes.
+    pub(crate) async fn with(config: Config, secrets: Arc<dyn SecretSource>) -> Self {
+        let binary = airlock_testing::redis_servers().into_iter().next().unwrap();
+        let redis = RedisServer::start(&binary);
+        let connection = redis.connect().await;
+        let (host, client, dir) = host().await;
+        let ledger = Ledger::new(connection.clone(), "test");
+        let account = ACCOUNT.parse().unwrap();
+        ledger.create(&NewBudget::new(account, "1".parse().unwrap())).await.unwrap();
+        Self {
+            client,
+            ledger,
+            runs: Runs::new(connection.clone(), "test"),
+            approvals: Approvals::new(
+                connection.clone(),
+                "test",
+                airlock_approval::Options::default(),
+            ),
+            connection,
+            config,
+            secrets,
+            host,
+            _redis: redis,
+            _dir: dir,
+        }
+    }
+
+    /// A worker of its own on the shared stores.
+    pub(crate) fn worker(&self) -> Engine {
+        Engine::new(Parts {
+            gate: Gate::builtin(),
+            redactor: Redactor::builtin(),
+            ledger: Ledger::new(self.connection.clone(), "test"),
+            runs: Runs::new(self.connection.clone(), "test"),
+            audit: Arc::new(Log::new(Vec::new())),
+            approvals: self.approvals.clone(),
+            e2b: self.client.clone(),
+            prices: PriceCard::e2b(),
+            secrets: self.secrets.clone(),
+            config: self.config.clone(),
+        })
+    }
+
+    /// Runs a command on a worker of its own, as the first attempt of a new activity.
+    pub(crate) async fn run(&self, mut input: Value) -> Result<Value, Ending> {
+        input["runId"] = json!(ACCOUNT);
+        let ctx = TestContext::first("only");
+        self.worker().execute(&ctx, input).await
+    }
+
+    pub(crate) async fn balance(&self) -> BudgetStatus {
+        self.ledger.get(&ACCOUNT.parse().unwrap()).await.unwrap()
+    }
+
+    pub(crate) async fn sandboxes(&self) -> Vec<String> {
+        let found = self.client.list(&ListQuery::default()).await.unwrap();
+        found.into_iter().map(|info| info.id).collect()
+    }
+
+    /// What must be true after every run: no sandbox, no lease, no hold, and the books in balance.
+    pub(crate) async fn assert_clean(&self) {
+        assert_eq!(self.sandboxes().await, Vec::<String>::new(), "sandboxes are left");
+        assert_eq!(self.runs.lease_count().await.unwrap(), 0, "leases are left");
+        let status = self.balance().await;
+        assert_eq!(status.reserved, airlock_contract::Usd::ZERO, "a hold is left");
+        assert_eq!(status.limit.saturating_sub(status.spent), status.remaining);
+    }
+
+    /// Waits until `condition` holds.
+    pub(crate) async fn until<F: AsyncFnMut() -> bool>(&self, what: &str, mut condition: F) {
+        for _ in 0..400 {
+            if condition().await {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        panic!("waited in vain: {what}");
+    }
+
+    pub(crate) async fn finish(self) {
+        self.assert_clean().await;
+        self.host.shutdown().await;
+    }
+
+    /// The same without asking for cleanliness.
+    pub(crate) async fn shut_down(self) {
+        self.host.shutdown().await;
+    }
+}
+
+/// One attempt of one activity.
+pub(crate) struct TestContext {
+    identity: RunIdentity,
+    attempt: Attempt,
+    pub(crate) beats: Mutex<Vec<Heartbeat>>,
+    stop: watch::Sender<Option<StopReason>>,
+    liveness: Mutex<Liveness>,
+}
+
+impl TestContext {
+    pub(crate) fn first(activity: &str) -> Self {
+        Self::attempt(activity, 1)
+    }
+
+    /// Attempt `number` of `activity`: the same identity, a later fence.
+    pub(crate) fn attempt(activity: &str, number: u32) -> Self {
+        let fence_us = 1_800_000_000_000_000 + i64::from(number) * 1_000_000;
+        Self {
+            identity: RunIdentity {
+                namespace: "default".into(),
+                workflow_id: "wf".into(),
+                run_id: "wf-run".into(),
+                activity_id: activity.into(),
+                scheduled_at_us: 1_800_000_000_000_000,
+            },
+            attempt: Attempt {
+                number,
+                fence_us,
+                heartbeat_timeout: Some(Duration::from_secs(20)),
+                deadline: Some(SystemTime::now() + Duration::from_mins(5)),
+                workflow_type: Some("agent".into()),
+                activity_type: "safeExecuteCode".into(),
+                task_queue: "airlock".into(),
+            },
+            beats: Mutex::default(),
+            stop: watch::Sender::new(None),
+            liveness: Mutex::new(Liveness::Open),
+        }
+    }
+
+    pub(crate) fn stop(&self, reason: StopReason) {
+        self.stop.send_replace(Some(reason));
+    }
+
+    pub(crate) fn set_liveness(&self, liveness: Liveness) {
+        *self.liveness.lock() = liveness;
+    }
+
+    pub(crate) fn execution(&self) -> ExecutionId {
+        ExecutionId::of(&self.identity)
+    }
+
+    pub(crate) fn key(&self) -> RunKey {
+        let account: AccountId = ACCOUNT.parse().unwrap();
+        RunKey::new(account, self.execution())
+    }
+
+    /// What the last heartbeat showed of the output.
+    pub(crate) fn tail(&self) -> String {
+        self.beats.lock().last().map(|beat| beat.tail.clone()).unwrap_or_default()
+    }
+}
+
+#[async_trait]
+impl RunContext for TestContext {
+    fn identity(&self) -> &RunIdentity {
+        &self.identity
+    }
+
+    fn attempt(&self) -> &Attempt {
+        &self.attempt
+    }
+
+    fn heartbeat(&self, beat: &Heartbeat) {
+        assert!(beat.tail.len() <= Heartbeat::MAX_TAIL_BYTES);
+        self.beats.lock().push(beat.clone());
+    }
+
+    async fn stopped(&self) -> StopReason {
+        let mut receiver = self.stop.subscribe();
+        let reason = receiver.wait_for(Option::is_some).await;
+        match reason.map(|reason| *reason) {
+            Ok(Some(reason)) => reason,
+            Ok(None) | Err(_) => std::future::pending().await,
+        }
+    }
+
+    async fn liveness(&self) -> Liveness {
+        *self.liveness.lock()
+    }
+}
+
+/// The failure of an attempt that failed.
+pub(crate) fn failure(ending: Result<Value, Ending>) -> airlock_contract::Failure {
+    match ending {
+        Err(Ending::Failed(failure)) => failure,
+        other => panic!("expected a failure, got {other:?}"),
+    }
+}
+
+async fn host() -> (Host, Client, TempDir) {
+    let dir = tempfile::tempdir().unwrap();
+    let key = "e2b_0123456789abcdef0123456789abcdef01234567";
+    let listen = "127.0.0.1:0".parse().unwrap();
+    let mut config =
+        airlock_sandbox_host::Config::new(listen, key.to_owned().into(), dir.path().join("data"));
+    config.init = Some(init_binary());
+    let host = Host::start(config).await.unwrap();
+    let base = format!("http://{}", host.local_addr());
+    let mut config = airlock_e2b::Config::new(base.parse().unwrap(), key.to_owned().into());
+    config.sandbox_url = Some(base.parse().unwrap());
+    (host, Client::new(config).unwrap(), dir)
+}
+
+/// Builds the sandboxes' first process, which is a binary of another package, beside this test.
+fn init_binary() -> PathBuf {
+    static BUILT: OnceLock<PathBuf> = OnceLock::new();
+    let build = || {
+        let test = std::env::current_exe().unwrap();
+        let profile = test.parent().and_then(|deps| deps.parent()).unwrap().to_owned();
+        let built = Command::new(env!("CARGO"))
+            .args(["build", "--quiet", "--package", "airlock-sandbox-host"])
+            .args(["--bin", "airlock-sandbox-init", "--target-dir"])
+            .arg(profile.parent().unwrap())
+            .status()
+            .unwrap();
+        assert!(built.success(), "airlock-sandbox-init does not build");
+        profile.join("airlock-sandbox-init")
+    };
+    BUILT.get_or_init(build).clone()
+}
