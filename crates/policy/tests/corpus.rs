@@ -19,7 +19,8 @@ fn corpus() -> Vec<Case> {
         include_str!("../corpus/allow.jsonl"),
         include_str!("../corpus/approve.jsonl"),
         include_str!("../corpus/deny.jsonl"),
-        include_str!("../corpus/unseen.jsonl"),
+        include_str!("../corpus/held-out.jsonl"),
+        include_str!("../corpus/second-look.jsonl"),
     ];
     let field = |case: &serde_json::Value, name: &str| {
         case[name].as_str().unwrap_or_else(|| panic!("{name} is missing in {case}")).to_owned()

@@ -5,6 +5,7 @@ use airlock_policy::{Gate, Outcome, Request};
 const DANGER: &str = "rm -rf /etc";
 
 #[test]
+#[expect(clippy::too_many_lines, reason = "a table of positions")]
 fn danger_is_found_in_every_position() {
     let gate = Gate::builtin();
     for frame in [

@@ -75,7 +75,10 @@ static APIS: LazyLock<HashMap<&'static str, Api>> = LazyLock::new(|| {
 pub(super) fn find(language: &str, name: &str) -> Option<Api> {
     let mut rest = name;
     loop {
-        let hit = APIS.get(rest).copied();
+        let hit = match rest {
+            "exec" if matches!(language, "perl" | "php" | "ruby") => Some(Api::Shell),
+            _ => APIS.get(rest).copied(),
+        };
         if let Some(api) = hit
             && fits(language, name, rest, api)
         {
@@ -90,7 +93,8 @@ fn fits(language: &str, name: &str, known: &str, api: Api) -> bool {
     let whole = name == known;
     match known {
         "open" => matches!(language, "python" | "ruby" | "perl") && whole,
-        "exec" if api == Api::Eval => language == "python" && whole,
+        "exec" if api == Api::Shell => whole,
+        "exec" => language == "python" && whole,
         "eval" | "assert" => whole && (known == "eval" || language == "php"),
         "connect" | "execute" => !whole,
         "system" => {

@@ -201,8 +201,6 @@ fn call_value(name: &str, args: &[Vec<String>]) -> Vec<String> {
 
 /// Turns the calls of a program into effects.
 pub(super) fn judge(eval: &mut Eval<'_>, shell: &mut Shell, language: &str, program: &Program) {
-    let mut sends = false;
-    let mut reads_secret = false;
     for at in 0..program.tokens.len() {
         let (name, args, next) = match program.tokens.get(at) {
             Some(Token::Command(text)) => {
@@ -236,19 +234,50 @@ pub(super) fn judge(eval: &mut Eval<'_>, shell: &mut Shell, language: &str, prog
             },
             _ => continue,
         };
-        let full = qualified(program, at, name);
+        let (name, args) = by_callback(name, args);
+        let full = qualified(program, at, &name);
         let Some(api) = method(program, at, next, &args, &full).or_else(|| find(language, &full))
         else {
             continue;
         };
-        let before = eval.found.effects.len();
         call(eval, shell, language, program, &full, api, &args, next);
-        sends |= matches!(api, Api::Fetch | Api::Send | Api::Connect);
-        reads_secret |=
-            eval.found.effects.iter().skip(before).any(|e| e.kind == EffectKind::CredentialRead);
     }
     reverse_shell(eval, program);
-    let _ = (sends, reads_secret);
+    evaluates_answer(eval, program);
+}
+
+// `array_map('unlink', ...)` calls `unlink`.
+fn by_callback(name: &str, mut args: Vec<Vec<String>>) -> (String, Vec<Vec<String>>) {
+    let calls = matches!(
+        name,
+        "array_map" | "array_walk" | "call_user_func" | "call_user_func_array" | "array_filter"
+    );
+    match args.first().and_then(|first| first.first()).cloned() {
+        Some(callback) if calls && !callback.contains(UNKNOWN) => {
+            args.remove(0);
+            (callback, args)
+        }
+        _ => (name.to_owned(), args),
+    }
+}
+
+// `fetch(url).then(r => r.text()).then(eval)`: a host's answer is code.
+fn evaluates_answer(eval: &mut Eval<'_>, program: &Program) {
+    let passed = program.tokens.windows(2).any(|pair| {
+        matches!(pair, [Token::Name(name), Token::Sign(')')]
+            if matches!(name.as_str(), "eval" | "exec" | "execSync" | "os.system" | "Function"))
+    });
+    if passed && let Some(host) = host_of(program) {
+        eval.push(EffectKind::ExecRemote, "pipe", &host);
+    }
+}
+
+// The whole environment as a value: `dict(os.environ)`, `JSON.stringify(process.env)`.
+fn sends_environment(program: &Program) -> bool {
+    program.tokens.windows(2).any(|pair| {
+        matches!(pair, [Token::Name(name), Token::Sign(')' | ',' | '}')]
+            if matches!(name.as_str(), "os.environ" | "process.env" | "ENV" | "environ"))
+    })
 }
 
 // `rmtree` imported from `shutil` is `shutil.rmtree`.
@@ -415,7 +444,9 @@ fn call(
                 eval.run(shell, &line, &Flow::empty());
             }
         }
-        Api::Fetch | Api::Send => fetch(eval, api, &texts, &keyword),
+        Api::Fetch | Api::Send => {
+            fetch(eval, api, &texts, sends_environment(program), &keyword);
+        }
         Api::Connect => connect(eval, &texts),
         Api::Eval => evaluate(eval, shell, language, program, &first, args, next),
         Api::Sql => first
@@ -523,6 +554,7 @@ fn fetch(
     eval: &mut Eval<'_>,
     api: Api,
     texts: &[String],
+    environment: bool,
     keyword: &dyn Fn(&str) -> Option<String>,
 ) {
     let url = texts.iter().find(|t| t.contains("://")).cloned().or_else(|| keyword("url"));
@@ -532,7 +564,8 @@ fn fetch(
         }
         return;
     };
-    let secret = eval.found.effects.iter().any(|e| e.kind == EffectKind::CredentialRead);
+    let secret =
+        environment || eval.found.effects.iter().any(|e| e.kind == EffectKind::CredentialRead);
     let body = ["data", "json", "files", "body", "content"].iter().any(|k| keyword(k).is_some());
     let class = if secret {
         "secret"

@@ -6,7 +6,7 @@ use crate::shell::Span;
 use super::scan::{Token, scan};
 
 /// awk: `system("...")`, `"cmd" | getline`, `print | "cmd"`, `print > "file"`.
-pub(crate) fn awk(eval: &mut Eval<'_>, shell: &mut Shell, program: &Arg) {
+pub(crate) fn awk(eval: &mut Eval<'_>, shell: &mut Shell, program: &Arg, stdin: &Flow) {
     if !program.text.contains(['"', '|']) {
         return;
     }
@@ -26,7 +26,8 @@ pub(crate) fn awk(eval: &mut Eval<'_>, shell: &mut Shell, program: &Arg) {
                 Some(Token::Sign(')' | '|' | '}' | ';' | '\n')) | None
             );
             let text = if more { format!("{text}{}", crate::eval::SOME) } else { text.clone() };
-            eval.text(shell, &text, program.span, &Flow::empty());
+            // `print | "sh"` hands its input on as a script.
+            eval.text(shell, &text, program.span, stdin);
         } else if matches!(before, Some(Token::Sign('>'))) {
             crate::effects::write_path(eval, shell, text, program.span, None);
         }
@@ -45,11 +46,16 @@ pub(crate) fn sed(eval: &mut Eval<'_>, shell: &mut Shell, script: &Arg) {
             let Some(delimiter) = rest.chars().next().filter(|c| !c.is_alphanumeric()) else {
                 continue;
             };
-            let mut parts = rest.get(delimiter.len_utf8()..).unwrap_or_default().split(delimiter);
+            // An escaped delimiter is none.
+            let escaped = format!("\\{delimiter}");
+            let rest =
+                rest.get(delimiter.len_utf8()..).unwrap_or_default().replace(&escaped, "\u{1}");
+            let mut parts = rest.split(delimiter);
             let (_, with, flags) =
                 (parts.next(), parts.next().unwrap_or_default(), parts.next().unwrap_or_default());
             if flags.contains('e') && flags.len() < 6 {
-                eval.text(shell, with, script.span, &Flow::empty());
+                let with = with.replace('\u{1}', &delimiter.to_string());
+                eval.text(shell, &with, script.span, &Flow::empty());
             }
         } else if let Some(path) = body.strip_prefix("w ") {
             crate::effects::write_path(eval, shell, path, script.span, None);

@@ -87,7 +87,9 @@ impl Scanner<'_> {
         } else if c == '"' || c == '\'' {
             self.string(c, "");
         } else if c == '`' {
-            let command = matches!(self.language, "ruby" | "perl" | "php");
+            // In JavaScript only as a template of a shell: $`...`.
+            let command = matches!(self.language, "ruby" | "perl" | "php")
+                || self.tokens.last() == Some(&Token::Sign('$'));
             self.quoted('`', command);
         } else if c.is_ascii_digit() {
             let start = self.at;

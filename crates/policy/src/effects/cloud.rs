@@ -8,6 +8,16 @@ use super::lexicon::{
 };
 use super::opts::raw;
 
+/// Whether the tool's resources are live elsewhere.
+pub(super) fn is_cloud(name: &str) -> bool {
+    CLOUD.contains(name)
+}
+
+/// Whether the tool is on one of the lists.
+pub(super) fn is_known(name: &str) -> bool {
+    CLOUD.contains(name) || LOCAL.contains(name)
+}
+
 /// Looks for a verb among the words of a tool's command.
 pub(super) fn run(eval: &mut Eval<'_>, name: &str, args: &[Arg]) {
     if args.len() < 2 || is_dry(name, args) {
@@ -45,12 +55,58 @@ fn words(args: &[Arg]) -> Vec<String> {
             continue;
         }
         if text.starts_with('-') {
-            skip = VALUED.contains(text) && !flags_only;
+            let long = text.starts_with("--") && !text.contains('=') && !is_switch(text);
+            skip = (long || VALUED.contains(text)) && !flags_only;
             continue;
         }
         out.push(dashed(text));
     }
     out
+}
+
+// Long options without a value; others are taken to have one.
+fn is_switch(text: &str) -> bool {
+    text.starts_with("--no-")
+        || matches!(
+            text,
+            "--all"
+                | "--force"
+                | "--recursive"
+                | "--yes"
+                | "--quiet"
+                | "--debug"
+                | "--verbose"
+                | "--auto-approve"
+                | "--help"
+                | "--json"
+                | "--wait"
+                | "--now"
+                | "--purge"
+                | "--destroy"
+                | "--dry-run"
+                | "--dryrun"
+                | "--prod"
+                | "--production"
+                | "--install"
+                | "--atomic"
+                | "--cascade"
+                | "--interactive"
+                | "--confirm"
+                | "--delete"
+                | "--all-namespaces"
+                | "--ignore-not-found"
+                | "--linked"
+                | "--only-show-errors"
+                | "--prune"
+                | "--remote-only"
+                | "--squash"
+                | "--skip-preview"
+                | "--non-interactive"
+                | "--preview"
+                | "--fast"
+                | "--local"
+                | "--follow"
+        )
 }
 
 // `DeleteInstance` reads like `delete-instance`.
@@ -106,17 +162,24 @@ pub(super) fn is_dry(name: &str, args: &[Arg]) -> bool {
     }) && !(name == "kubectl" && raw(args, &["--dry-run=none"]))
 }
 
-// The first verb of a word such as `terminate-instances` or `volumes:destroy`.
+// A verb in a word such as `terminate-instances`, `batch-delete-image` or `volumes:destroy`.
 fn verb_in(word: &str, verbs: &Words) -> bool {
     if verbs.contains(word) {
         return true;
     }
     let strong = |v: &str| verbs.contains(v) && !MILD.contains(v);
-    word.split_once('-')
-        .is_some_and(|(head, _)| verbs.contains(head) && head != "down" && head != "format")
+    let mut parts = word.split(['-', '_', ':', '.']);
+    let first = parts.next().unwrap_or_default();
+    // What begins with a look only looks, whatever it looks at.
+    if READ.contains(first) && first != "config" {
+        return false;
+    }
+    verbs.contains(first)
+        && word.starts_with(&format!("{first}-"))
+        && !matches!(first, "down" | "format")
         || word.split_once(':').is_some_and(|(_, tail)| verbs.contains(tail))
-        || word.rsplit_once('.').is_some_and(|(_, tail)| strong(tail))
-        || word.split_once('_').is_some_and(|(head, _)| strong(head))
+        || strong(first)
+        || word.len() < 40 && parts.any(strong)
 }
 
 fn destroys(name: &str, words: &[String], args: &[Arg], cloud: bool) -> Option<&'static str> {
@@ -307,6 +370,12 @@ fn special(eval: &mut Eval<'_>, name: &str, words: &[String], args: &[Arg], targ
     let w = |at: usize| words.get(at).map_or("", String::as_str);
     let destroy = |eval: &mut Eval<'_>| eval.push(EffectKind::CloudMutate, "destroy", target);
     match (name, w(0)) {
+        ("kubectl" | "oc" | "k", "rollout") if matches!(w(1), "status" | "history") => {}
+        ("kubectl" | "oc" | "k", "auth" | "explain" | "wait" | "config") => {}
+        ("helm", "dependency" | "dep" | "repo" | "plugin" | "env" | "search" | "package") => {}
+        ("gh", "release") if w(1) == "upload" => {
+            eval.push(EffectKind::Publish, "package", target);
+        }
         ("terraform" | "tofu" | "terragrunt", "state") if matches!(w(1), "rm" | "push" | "replace-provider") => destroy(eval),
         ("terraform" | "tofu" | "terragrunt", "state" | "force-unlock" | "workspace") if w(1) != "delete" => {}
         ("aws", "s3") if w(1) == "sync" && raw(args, &["--delete"]) => destroy(eval),

@@ -225,7 +225,12 @@ pub(super) fn arguments(eval: &mut Eval<'_>, shell: &Shell, name: &str, args: &[
                 || a.text.contains('t') && !a.text.contains('c')
         });
     let edits = name == "sed" && args.iter().any(|a| a.text == "-i");
-    if creates || edits {
+    let silent = matches!(name, "grep" | "egrep" | "fgrep" | "rg")
+        && super::opts::raw(
+            args,
+            &["-q", "-c", "-l", "--quiet", "--count", "-qE", "-qF", "-qx", "-qxF"],
+        );
+    if creates || edits || silent {
         return;
     }
     let last = args.len().saturating_sub(1);
@@ -240,6 +245,10 @@ pub(super) fn arguments(eval: &mut Eval<'_>, shell: &Shell, name: &str, args: &[
         }
         if skip > 0 {
             skip -= 1;
+            continue;
+        }
+        // openssl names what it reads.
+        if name == "openssl" && args.get(at - 1).is_none_or(|before| before.text != "-in") {
             continue;
         }
         // The last word of a copy is written, not read.
@@ -265,7 +274,10 @@ pub(crate) fn check(
 ) -> bool {
     let normal = paths::normalize(path, &shell.cwd);
     let found = is_credential(&normal, &eval.home) || globs_credential(&normal, &eval.home);
-    if found {
+    // `export $(grep -v '^#' .env | xargs)` loads a project's settings and shows nothing.
+    let name = normal.rsplit('/').next().unwrap_or_default();
+    let loaded = eval.captured > 0 && name.starts_with(".env");
+    if found && !loaded {
         let class = if normal.ends_with("_history") { "history" } else { "file" };
         eval.push_at(EffectKind::CredentialRead, class, &normal, span);
     }

@@ -205,7 +205,13 @@ fn redis(eval: &mut Eval<'_>, shell: &mut Shell, args: &[Arg], stdin: &Flow) {
             "-x-",
         ],
     );
-    let _ = shell;
+    if let Some(script) = opts.value(&["--eval"]).cloned() {
+        let flow = super::read_file(eval, shell, &script);
+        let text = flow.known().unwrap_or_default().to_ascii_uppercase();
+        if text.contains("FLUSHALL") || text.contains("FLUSHDB") {
+            eval.push_at(EffectKind::DbStatement, "flush", "a script", script.span);
+        }
+    }
     let line: Vec<&str> = opts.words.iter().map(|w| w.text.as_str()).collect();
     redis_line(eval, &line.join(" "));
     if let Some(text) = stdin.known().map(str::to_owned) {
@@ -239,6 +245,7 @@ fn redis_line(eval: &mut Eval<'_>, line: &str) {
             "flush"
         }
         ["DEL" | "UNLINK", rest @ ..] if rest.contains(&"*") => "flush",
+        ["DEL" | "UNLINK", key, ..] if crate::eval::is_unknown(key) => "opaque",
         ["DEL" | "UNLINK", ..] => "bounded",
         _ => return,
     };

@@ -163,6 +163,9 @@ fn copied(eval: &mut Eval<'_>, shell: &Shell, args: &[Arg]) {
         None => None,
     };
     let Some(target) = target else { return };
+    if let Some(mode) = opts.value(&["-m", "--mode"]).filter(|mode| sets_id(&mode.text)) {
+        eval.push_at(EffectKind::Privilege, "setuid", &target.text, mode.span);
+    }
     if opts.has(&["-d", "--directory"]) && args.first().is_some_and(|a| a.text == "install") {
         return;
     }
@@ -419,6 +422,8 @@ pub(crate) fn write_path(
     }
     if is_device(&normal) {
         eval.push_at(EffectKind::DeviceWrite, "device", &normal, span);
+    } else if normal.ends_with("_history") && normal.contains("/.") {
+        eval.push_at(EffectKind::System, "history", &normal, span);
     } else if normal.starts_with("/proc/sys") || normal.starts_with("/sys/") {
         let class = if normal.contains("sysrq") { "power" } else { "kernel" };
         eval.push_at(EffectKind::System, class, &normal, span);

@@ -123,6 +123,10 @@ fn hides_history(eval: &mut Eval<'_>, name: &str) {
 
 /// `source FILE`.
 pub(super) fn source(eval: &mut Eval<'_>, shell: &mut Shell, file: &Arg) -> Flow {
+    if is_opaque(file) {
+        eval.push_at(EffectKind::ExecOpaque, "unknown-code", &file.text, file.span);
+        return Flow::default();
+    }
     let flow = read_file(eval, shell, file);
     run_flow(eval, shell, &flow, file)
 }
@@ -405,6 +409,9 @@ fn shell_command(
     inner.aliases.clear();
     let given = if command { at + 2 } else { at + 1 };
     inner.params = args.get(given..).unwrap_or_default().to_vec();
+    if let Some(zero) = args.get(at + 1).filter(|_| command) {
+        inner.vars.insert("0".to_owned(), Var::scalar(zero.text.as_str(), zero.taint.clone()));
+    }
     match args.get(at) {
         Some(text) if command => {
             let text = if matches!(name, "cmd" | "pwsh" | "powershell") {
@@ -586,7 +593,7 @@ fn escapes(
                 Opts::scan(args, &["-F", "-v", "-f", "--assign", "--field-separator", "--file"]);
             if opts.value(&["-f", "--file"]).is_none() {
                 let program = (*opts.words.first()?).clone();
-                code::awk(eval, shell, &program);
+                code::awk(eval, shell, &program, stdin);
             }
             None
         }
@@ -651,7 +658,20 @@ fn escapes(
             eval.unseen("make targets");
             None
         }
-        "expect" | "osascript" => {
+        "expect" => {
+            for arg in args.iter().skip(1) {
+                for line in arg.text.split(['\n', ';']) {
+                    let line = line.trim();
+                    let command =
+                        ["spawn ", "exec ", "system "].iter().find_map(|p| line.strip_prefix(p));
+                    if let Some(command) = command {
+                        eval.text(shell, command, arg.span, &Flow::empty());
+                    }
+                }
+            }
+            None
+        }
+        "osascript" => {
             for arg in args.iter().skip(1).filter(|a| a.text.contains(' ')) {
                 code::quoted_commands(eval, shell, &arg.text, arg.span);
             }

@@ -87,17 +87,21 @@ fn is_check(name: &str, args: &[Arg]) -> bool {
     }
 }
 
+// `:core:publish`, `publishToMavenCentral`; a publication to this machine is none.
+fn publishes(task: &str) -> bool {
+    let task = task.rsplit(':').next().unwrap_or(task);
+    let more = task.strip_prefix("publish");
+    more.is_some_and(|m| {
+        (m.is_empty() || m.starts_with(char::is_uppercase)) && !m.ends_with("Local")
+    })
+}
+
 // The words in order, with at most a flag's value in between.
 fn follows(words: &[&str], begin: &[&str]) -> bool {
     let mut rest = words.iter().take(begin.len() + 3);
-    begin.iter().all(|wanted| {
-        rest.any(|word| {
-            word == wanted
-                || word
-                    .rsplit_once(':')
-                    .is_some_and(|(_, tail)| tail == *wanted && tail.starts_with("publish"))
-        })
-    })
+    begin
+        .iter()
+        .all(|wanted| rest.any(|word| word == wanted || *wanted == "publish" && publishes(word)))
 }
 
 // Tools that deploy when they are given nothing, and builds that push.

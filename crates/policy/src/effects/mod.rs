@@ -93,8 +93,11 @@ impl Eval<'_> {
             return flow;
         }
         live::run(self, name, args);
-        if !handled {
+        if !handled || cloud::is_cloud(name) {
             cloud::run(self, name, args);
+        }
+        if !handled && !cloud::is_known(name) {
+            net::urls(self, args);
         }
         output(self, shell, name, args, stdin)
     }
@@ -116,6 +119,10 @@ impl Eval<'_> {
             return None;
         }
         let text = first.text.as_str();
+        // `$JAVA_HOME/bin/java` is known by its name.
+        if text.rsplit_once('/').is_some_and(|(_, name)| !name.is_empty() && !is_unknown(name)) {
+            return None;
+        }
         if text.starts_with("./") || text.starts_with(&format!("{}/", self.root)) {
             self.unseen(&format!("script {text}"));
         } else if first.taint != Taint::Decoded {
@@ -128,10 +135,24 @@ impl Eval<'_> {
         Some(Flow::program("unknown"))
     }
 
+    // A tool that this very command put into a directory of tools.
+    fn installed(&mut self, name: &str) {
+        let home = format!("{}/.local/bin", self.home);
+        for dir in ["/usr/local/bin", "/usr/bin", "/opt/bin", home.as_str()] {
+            if let Some(flow) = self.files.get(&format!("{dir}/{name}"))
+                && let Taint::Remote(host) = &flow.taint
+            {
+                let host = host.clone();
+                self.push(EffectKind::ExecRemote, "download", &host);
+            }
+        }
+    }
+
     // The name a command is known by; `None` for a script of the project.
     fn command_name(&mut self, shell: &Shell, first: &Arg) -> Option<String> {
         let text = first.text.as_str();
         let Some((dir, base)) = text.rsplit_once('/') else {
+            self.installed(text);
             return Some(globbed(text).unwrap_or(text).to_owned());
         };
         let normal = crate::paths::normalize(text, &shell.cwd);

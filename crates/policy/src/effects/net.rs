@@ -79,6 +79,16 @@ pub(super) fn run(
     }
 }
 
+/// Addresses among the words of a tool we know nothing about.
+pub(super) fn urls(eval: &mut Eval<'_>, args: &[Arg]) {
+    for arg in args.iter().skip(1) {
+        let web = arg.text.starts_with("https://") || arg.text.starts_with("http://");
+        if web && !arg.text.contains(char::is_whitespace) {
+            egress(eval, &arg.text.clone(), "connect", arg.span);
+        }
+    }
+}
+
 fn class_of(taint: &Taint, other: &'static str) -> &'static str {
     match taint {
         Taint::Secret(_) => "secret",
@@ -296,6 +306,15 @@ fn payload(
         }
         let text = value.text.as_str();
         let after = text.split_once('=').map_or(text, |(_, v)| v);
+        // `--data-urlencode name@file`.
+        let named = text.split_once('@').filter(|(name, _)| {
+            !name.is_empty()
+                && opts.has(&["--data-urlencode"])
+                && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_')
+        });
+        if let Some((_, file)) = named {
+            files.push(Arg::new(file, value.span));
+        }
         let file = text.strip_prefix('@').or_else(|| after.strip_prefix(['@', '<']));
         if let Some(file) = file {
             files.push(Arg::new(file.split(';').next().unwrap_or(file), value.span));

@@ -289,6 +289,11 @@ fn accounts(eval: &mut Eval<'_>, name: &str, args: &[Arg]) -> bool {
         {
             eval.push(EffectKind::CredentialRead, "store", name);
         }
+        "op" | "bw" | "lpass" | "rbw" | "keepassxc-cli"
+            if raw(args, &["read", "get", "show", "item", "export"]) =>
+        {
+            eval.push(EffectKind::CredentialRead, "store", name);
+        }
         "getent" if raw(args, &["shadow", "gshadow"]) => {
             eval.push(EffectKind::CredentialRead, "file", "/etc/shadow");
         }

@@ -137,7 +137,6 @@ const WRAPPERS: &[Wrapper] = &[
     w("retry", "", &["-t", "--times", "-d", "--delay", "-m", "-n"], 0),
     w("entr", "", &[], 0),
     w("capsh", "", &[], 0),
-    w("start-stop-daemon", "", &["-n", "-p", "-u", "-g", "-d", "-x", "--exec", "--pidfile"], 0),
     w("daemonize", "", &["-p", "-l", "-u", "-o", "-e", "-c", "-E"], 0),
     w("run-one", "", &[], 0),
     w("winpty", "", &[], 0),
@@ -284,6 +283,16 @@ pub(super) fn run(
             let at = args.iter().position(|a| a.text == "-c" || a.text == "--command")?;
             return Some(eval.run(shell, args.get(at + 1..).unwrap_or_default(), stdin));
         }
+        "start-stop-daemon" => {
+            let opts = Opts::scan(
+                args,
+                &["-n", "-p", "-u", "-g", "-d", "-x", "-a", "--exec", "--startas", "--pidfile"],
+            );
+            let mut line: Vec<Arg> =
+                opts.all(&["-x", "-a", "--exec", "--startas"]).take(1).cloned().collect();
+            line.extend(opts.words.iter().map(|word| (*word).clone()));
+            return Some(eval.run(shell, &line, stdin));
+        }
         "sudoedit" => {
             let last = args.last()?;
             super::write_path(eval, shell, &last.text, last.span, None);
@@ -410,11 +419,17 @@ fn env(eval: &mut Eval<'_>, shell: &mut Shell, args: &[Arg], stdin: &Flow) -> Fl
         at += 1;
     }
     let command = args.get(at..).unwrap_or_default();
+    let opts = Opts::scan(args, &["-u", "--unset", "-C", "--chdir"]);
+    let cwd = shell.cwd.clone();
+    if let Some(dir) = opts.value(&["-C", "--chdir"]) {
+        shell.cwd = crate::paths::normalize(&dir.text, &shell.cwd);
+    }
     let flow = if command.is_empty() {
         Flow::tainted(crate::eval::Taint::Secret("environment".into()))
     } else {
         eval.run(shell, command, stdin)
     };
+    shell.cwd = cwd;
     for (name, value) in saved {
         match value {
             Some(value) => shell.vars.insert(name, value),
@@ -459,7 +474,9 @@ fn xargs(eval: &mut Eval<'_>, shell: &mut Shell, args: &[Arg], stdin: &Flow) -> 
             .and_then(|a| crate::eval::unescape(&a.text).chars().next())
     };
     let delimiter = delimiter.or_else(|| replace.is_some().then_some('\n'));
-    let given = items(stdin, delimiter);
+    let file = opts.value(&["-a", "--arg-file"]).cloned();
+    let from_file = file.map(|file| super::read_file(eval, shell, &file));
+    let given = items(from_file.as_ref().unwrap_or(stdin), delimiter);
     let mut command = args.get(at..).unwrap_or_default().to_vec();
     if command.is_empty() {
         command.push(Arg::new("echo", (0, 0)));

@@ -139,7 +139,9 @@ impl Eval<'_> {
             Part::Param { param, .. } => self.param(shell, param),
             Part::Command { body, .. } => {
                 let cwd = shell.cwd.clone();
+                self.captured += 1;
                 let flow = self.seq(shell, body, &Flow::empty());
+                self.captured -= 1;
                 shell.cwd = cwd;
                 substituted(&flow)
             }

@@ -99,6 +99,9 @@ pub(crate) struct Eval<'r> {
     pub(crate) files: HashMap<String, Flow>,
     /// Standard input at the place that is being expanded.
     pub(crate) stdin: Flow,
+    /// How many command substitutions surround the current place: what is printed there stays
+    /// in the shell, and is followed by its taint.
+    pub(crate) captured: u32,
     /// Functions being called, innermost last.
     pub(crate) calls: Vec<String>,
     /// How many pipelines and background lists surround the current place.
@@ -127,6 +130,7 @@ impl<'r> Eval<'r> {
             environment,
             files: HashMap::new(),
             stdin: Flow::empty(),
+            captured: 0,
             calls: Vec::new(),
             forks: 0,
             span: None,

@@ -234,16 +234,23 @@ impl Eval<'_> {
                     var.values.push(value.text);
                 }
             }
-            AssignValue::Array(words) => {
-                let values = self.words(shell, words);
+            AssignValue::Array(elements) => {
                 let mut var = if assign.append {
                     shell.vars.remove(&assign.name).unwrap_or_default()
                 } else {
                     Var::default()
                 };
-                for value in values.into_iter().take(256) {
-                    var.taint = std::mem::take(&mut var.taint).worse(value.taint);
-                    var.values.push(value.text);
+                for (key, word) in elements.iter().take(256) {
+                    for value in self.words(shell, std::slice::from_ref(word)) {
+                        var.taint = std::mem::take(&mut var.taint).worse(value.taint);
+                        if let Some(key) = key {
+                            while var.keys.len() < var.values.len() {
+                                var.keys.push(var.keys.len().to_string());
+                            }
+                            var.keys.push(key.clone());
+                        }
+                        var.values.push(value.text);
+                    }
                 }
                 shell.vars.insert(assign.name.clone(), var);
             }

@@ -343,10 +343,20 @@ impl Lower<'_> {
                 None => AssignValue::Scalar(word(self, value)),
             },
             AssignmentValue::Compound(array) => AssignValue::Array(
-                array.elements.iter().map(ArrayElem::value).map(|v| word(self, v)).collect(),
+                array.elements.iter().map(|element| self.element(element)).collect(),
             ),
         };
         Assign { name: assignment.target.name.to_string(), append: assignment.append, value }
+    }
+
+    fn element(&self, element: &ArrayElem) -> (Option<String>, Word) {
+        let key = match element {
+            ArrayElem::Sequential(_) => None,
+            ArrayElem::Keyed { key, .. } | ArrayElem::KeyedAppend { key, .. } => {
+                Some(key.text.slice(self.source).to_owned())
+            }
+        };
+        (key, word(self, element.value()))
     }
 
     fn redirect(&self, redirect: &shuck_ast::Redirect) -> Redirect {

@@ -101,7 +101,8 @@ pub(crate) struct Assign {
 pub(crate) enum AssignValue {
     Scalar(Word),
     Element(String, Word),
-    Array(Vec<Word>),
+    /// Elements, with their keys where they are written.
+    Array(Vec<(Option<String>, Word)>),
 }
 
 /// A redirection.
