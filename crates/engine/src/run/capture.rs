@@ -29,6 +29,9 @@ pub(crate) struct Capture {
 /// One stream.
 struct Captured {
     stream: Stream,
+    /// The same bytes once more for heartbeats: it may be asked to show what is not settled, which
+    /// would make the result depend on when it was asked.
+    shown: Stream,
     /// Bytes taken from the spool: where the next read begins.
     offset: u64,
     /// Bytes that the command wrote and that were never read.
@@ -59,6 +62,7 @@ impl Capture {
     pub(crate) fn new(redactor: &Redactor, cap: usize) -> Self {
         let captured = || Captured {
             stream: redactor.stream(),
+            shown: redactor.stream(),
             offset: 0,
             skipped: 0,
             kept: HeadTail::new(cap),
@@ -93,7 +97,17 @@ impl Capture {
         captured.offset += chunk.len() as u64;
         let mut clean = Vec::with_capacity(chunk.len());
         captured.stream.push(chunk, &mut clean);
-        self.keep(channel, &clean);
+        captured.kept.push(&clean);
+        clean.clear();
+        captured.shown.push(chunk, &mut clean);
+        self.show(&clean);
+    }
+
+    /// Nothing new came for a while: heartbeats show what can be shown of the end.
+    pub(crate) fn idle(&mut self, channel: Channel) {
+        let mut clean = Vec::new();
+        self.channel(channel).shown.idle(&mut clean);
+        self.show(&clean);
     }
 
     /// Goes on after a gap of `skipped` bytes that nobody kept. What stood at both its edges may
@@ -108,8 +122,7 @@ impl Capture {
         captured.kept.gap();
     }
 
-    fn keep(&mut self, channel: Channel, clean: &[u8]) {
-        self.channel(channel).kept.push(clean);
+    fn show(&mut self, clean: &[u8]) {
         let from = clean.len().saturating_sub(RECENT);
         self.recent.extend(&clean[from..]);
         let over = self.recent.len().saturating_sub(RECENT);

@@ -139,7 +139,10 @@ impl Run {
     /// Reads what is new in the spool and tells it to the next heartbeat.
     async fn poll(&mut self) -> Result<(), SandboxError> {
         for channel in [Channel::Out, Channel::Err] {
-            self.read_once(channel).await?;
+            let new = self.read_once(channel).await?;
+            if let (0, Some(following)) = (new, &mut self.following) {
+                following.capture.idle(channel);
+            }
         }
         let cost = self.cost_so_far();
         if let Some(following) = &self.following {

@@ -21,7 +21,7 @@ async fn a_command_gives_its_output_and_leaves_nothing_behind() {
     assert_eq!(result["exitCode"], 3);
     assert_eq!(result["stdout"], "out\nit's me\nfrom stdin\n/home/user\nuser\n");
     assert_eq!(result["stderr"], "err\n");
-    assert_eq!(result["stdoutBytes"], 40);
+    assert_eq!(result["stdoutBytes"], 39);
     assert_eq!(result["reattached"], false);
     assert!(result["receipt"]["hash"].is_string());
     let spent = result["cost"]["spentUsd"].as_f64().unwrap();
