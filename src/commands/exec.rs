@@ -97,7 +97,7 @@ async fn wait(
     json: bool,
     signals: &mut Signals,
 ) -> Result<Outcome, Error> {
-    let mut line = ProgressLine::new(!args.quiet && !json && std::io::stderr().is_terminal());
+    let line = ProgressLine::new(!args.quiet && !json && std::io::stderr().is_terminal());
     let result = client.result(execution);
     tokio::pin!(result);
     let mut cancelled = false;

@@ -197,7 +197,7 @@ async fn poll(settings: &Settings, engine: Engine, tasks: &Tasks) -> Result<(), 
         end_with(served.await, &ended);
     });
     tasks.spawn(|child| async move {
-        let served = airlock_activities::run(options, &engine, connection, child);
+        let served = airlock_activities::run(&options, &engine, connection, child);
         let served = served.await;
         engine.drain().await;
         end_with(served, &stop);

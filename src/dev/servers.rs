@@ -144,7 +144,8 @@ impl Server {
     pub(crate) async fn stop(mut self) {
         let pid = self.child.id().and_then(|id| i32::try_from(id).ok());
         if let Some(pid) = pid {
-            drop(kill(Pid::from_raw(pid), Signal::SIGTERM));
+            // One that has ended already is no failure.
+            kill(Pid::from_raw(pid), Signal::SIGTERM).ok();
         }
         if timeout(STOP_LIMIT, self.child.wait()).await.is_err() {
             drop(self.child.kill().await);

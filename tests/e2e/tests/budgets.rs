@@ -61,3 +61,17 @@ fn decisions_from_the_activities() {
     assert_eq!(kind, "InvalidInput");
     assert!(failure.to_string().contains("execute_code"), "{failure:#}");
 }
+
+#[test]
+fn only_the_admin_queue_deletes_accounts() {
+    let stack = Stack::with(&[], &[("AIRLOCK_ADMIN_TASK_QUEUE", "airlock-admin")]);
+    let account = stack.budget("1.00");
+    let input = json!({"runId": account});
+    // An agent's workflow reaches the main queue alone.
+    let (kind, _) = stack.activity("deleteBudget", &input).failure();
+    assert_eq!(kind, "InvalidInput");
+    let deleted = stack.activity_on("airlock-admin", "deleteBudget", &input).ok();
+    assert_eq!(deleted, json!({"runId": account, "deleted": true}));
+    let (kind, _) = stack.activity("getBudget", &input).failure();
+    assert_eq!(kind, "BudgetNotFound");
+}

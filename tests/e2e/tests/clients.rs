@@ -90,7 +90,7 @@ fn a_rust_client_and_the_hosted_workflow() {
     let input = json!({"runId": account, "command": "echo from the workflow"});
     let runtime = tokio::runtime::Runtime::new().expect("a runtime");
     let result: Value = runtime.block_on(async {
-        let target = format!("http://{}", stack.address()).parse().expect("a URL");
+        let target: reqwest::Url = format!("http://{}", stack.address()).parse().expect("a URL");
         let options = ConnectionOptions::new(target).identity("e2e".to_owned()).build();
         let connection = Connection::connect(options).await.expect("Temporal answers");
         let client =

@@ -82,7 +82,8 @@ fn refusals_cost_nothing_and_are_not_retried() {
     let (kind, failure) = stack.activity("safeExecuteCode", &long).failure();
     assert_eq!(kind, "BudgetExceeded", "{failure:#}");
 
-    let (kind, _) = stack.activity("safeExecuteCode", &run("nobody-made-this", "true")).failure();
+    let nobody = json!({"runId": "nobody-made-this"});
+    let (kind, _) = stack.activity("getBudget", &nobody).failure();
     assert_eq!(kind, "BudgetNotFound");
 
     let bad = json!({"runId": account, "comand": "ls", "timeoutMs": "soon"});
@@ -130,7 +131,7 @@ fn a_cancelled_run_is_killed_and_settled() {
     let account = stack.budget("1.00");
     let id = "to-be-cancelled";
     let input = json!({"runId": account, "command": "echo begun; sleep 300 & sleep 300; echo no"});
-    stack.start_activity("safeExecuteCode", id, &input, &[]);
+    stack.start_activity("safeExecuteCode", id, &input);
     wait_for("the command to run", || stack.describe(id).to_string().contains("begun"));
     let cancelled = stack.temporal(&["activity", "cancel", "--activity-id", id]);
     assert!(cancelled.status.success());

@@ -9,6 +9,7 @@ fn call(stack: &Stack, method: &str, path: &str, body: Option<Value>) -> (u16, V
     let url = format!("{}{path}", stack.get("/httpUrl"));
     let runtime = tokio::runtime::Runtime::new().expect("a runtime");
     runtime.block_on(async {
+        rustls::crypto::ring::default_provider().install_default().ok();
         let client = reqwest::Client::builder().no_proxy().build().expect("a client");
         let mut request = client.request(method.parse().expect("a method"), url);
         if let Some(body) = body {
