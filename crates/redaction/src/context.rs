@@ -6,6 +6,7 @@
 
 use crate::class::Class;
 use crate::gate::{self, Trust};
+use crate::lists::Words;
 use crate::text::{Text, Verdict};
 
 /// A word that names secrets.
@@ -88,45 +89,7 @@ pub(crate) const WORDS: &[Word] = &[
 ];
 
 /// Parts that may follow the word in an identifier.
-const SUFFIXES: &[&str] = &[
-    "key",
-    "id",
-    "access",
-    "secret",
-    "token",
-    "password",
-    "value",
-    "string",
-    "plaintext",
-    "plain",
-    "raw",
-    "base64",
-    "b64",
-    "base",
-    "salt",
-    "old",
-    "new",
-    "current",
-    "previous",
-    "production",
-    "prod",
-    "development",
-    "dev",
-    "testing",
-    "test",
-    "staging",
-    "live",
-    "primary",
-    "secondary",
-    "default",
-    "api",
-    "auth",
-    "db",
-    "admin",
-    "root",
-    "user",
-    "app",
-    "s",
+static SUFFIXES: Words = Words::by_first(&[
     "0",
     "1",
     "2",
@@ -137,138 +100,186 @@ const SUFFIXES: &[&str] = &[
     "7",
     "8",
     "9",
-];
+    "access",
+    "api",
+    "auth",
+    "admin",
+    "app",
+    "base64",
+    "b64",
+    "base",
+    "current",
+    "development",
+    "dev",
+    "default",
+    "db",
+    "id",
+    "key",
+    "live",
+    "new",
+    "old",
+    "password",
+    "plaintext",
+    "plain",
+    "previous",
+    "production",
+    "prod",
+    "primary",
+    "raw",
+    "root",
+    "secret",
+    "string",
+    "salt",
+    "staging",
+    "secondary",
+    "s",
+    "token",
+    "testing",
+    "test",
+    "user",
+    "value",
+]);
 
 /// Last parts of an environment variable's name that make it no secret.
-const NOT_SECRET: &[&str] = &[
-    "path",
-    "file",
-    "name",
-    "ttl",
-    "url",
-    "uri",
-    "host",
-    "port",
+static NOT_SECRET: Words = Words::by_first(&[
+    "age",
+    "arn",
+    "algorithm",
+    "alg",
+    "audience",
+    "bits",
+    "count",
+    "dir",
+    "driver",
+    "duration",
     "expiry",
     "expires",
     "expiration",
-    "age",
-    "min",
-    "max",
+    "enabled",
+    "endpoint",
+    "file",
+    "field",
+    "format",
+    "host",
+    "header",
+    "issuer",
+    "interval",
     "length",
     "len",
-    "count",
     "limit",
     "limits",
-    "type",
-    "policy",
-    "enabled",
-    "required",
-    "arn",
-    "version",
-    "field",
-    "header",
-    "prefix",
-    "suffix",
-    "dir",
-    "timeout",
-    "rotation",
-    "algorithm",
-    "alg",
-    "format",
-    "size",
-    "bits",
-    "endpoint",
-    "issuer",
-    "audience",
+    "lifetime",
+    "min",
+    "max",
     "method",
-    "provider",
-    "store",
     "manager",
+    "mode",
+    "name",
+    "path",
+    "port",
+    "policy",
+    "prefix",
+    "provider",
+    "required",
+    "rotation",
     "region",
+    "rounds",
+    "suffix",
+    "size",
+    "store",
     "sock",
     "socket",
     "strength",
-    "rounds",
-    "mode",
-    "driver",
-    "lifetime",
-    "duration",
-    "interval",
-];
+    "ttl",
+    "type",
+    "timeout",
+    "url",
+    "uri",
+    "version",
+]);
 
 /// What before the word makes it harmless: pagination, counts, public halves.
-const HARMLESS: &[&str] = &[
-    "next",
-    "page",
-    "pagination",
-    "continuation",
-    "continue",
-    "sync",
-    "eos",
-    "bos",
-    "pad",
-    "unk",
-    "sep",
-    "mask",
-    "cls",
-    "max",
-    "min",
-    "num",
-    "total",
-    "prompt",
-    "completion",
-    "input",
-    "output",
-    "cached",
-    "public",
+static HARMLESS: Words = Words::by_last(&[
     "pub",
-    "has",
-    "is",
-    "by",
-    "com",
-    "sur",
-    "tres",
-    "forgot",
-    "no",
-    "stop",
-    "primary",
-    "foreign",
-    "partition",
-    "sort",
-    "cache",
-    "object",
-    "publishable",
+    "sync",
+    "public",
+    "pad",
+    "cached",
     "keyboard",
-    "cancellation",
-    "tokens",
-    "count",
-    "anti",
-    "http",
-    "user_agent",
-    "show",
+    "page",
+    "continue",
+    "cache",
+    "publishable",
     "hide",
     "toggle",
-];
+    "anti",
+    "unk",
+    "mask",
+    "total",
+    "num",
+    "com",
+    "pagination",
+    "continuation",
+    "min",
+    "completion",
+    "foreign",
+    "partition",
+    "cancellation",
+    "no",
+    "sep",
+    "stop",
+    "http",
+    "sur",
+    "eos",
+    "bos",
+    "cls",
+    "has",
+    "is",
+    "tres",
+    "tokens",
+    "next",
+    "prompt",
+    "input",
+    "output",
+    "forgot",
+    "sort",
+    "object",
+    "count",
+    "user_agent",
+    "show",
+    "max",
+    "by",
+    "primary",
+]);
 
 const LONGEST_SUFFIX: usize = 40;
 const LONGEST_SEPARATOR: usize = 40;
 /// A value longer than this is taken whole, without looking for its end.
 const LONGEST_VALUE: usize = 4096;
+/// Bytes of an unquoted value that are searched for its end.
+const LONGEST_CUT: usize = 1024;
 
 impl Word {
     pub(crate) fn verify(&self, text: &mut Text<'_>, at: usize) -> Verdict {
         let end = at + self.literal.len();
-        let Some(left) = self.left(text, at) else { return Verdict::No };
+        if self.upper && text.slice(at, end) != self.literal.as_bytes() {
+            return Verdict::No;
+        }
         let suffix = Class::WORD.run(text.slice(end, end + LONGEST_SUFFIX + 1));
         if suffix > LONGEST_SUFFIX {
             return Verdict::No;
         }
         let name_end = end + suffix;
         if name_end + LONGEST_SEPARATOR > text.end() && !text.complete() {
-            return undecided(text, name_end);
+            let harmless = self.left(text, at).is_none();
+            return if harmless { Verdict::No } else { undecided(text, name_end) };
         }
         let rest = text.slice(name_end, name_end + LONGEST_SEPARATOR);
+        // Most words in a text are followed by nothing that separates a name from a value.
+        if !rest.first().is_some_and(|b| may_separate(*b)) {
+            return Verdict::No;
+        }
+        let Some(left) = self.left(text, at) else { return Verdict::No };
         let name = &text.slice(at - left.len(), name_end);
         let before = text.previous(at - left.len());
         let Some(separator) = separator(rest, name, before) else { return Verdict::No };
@@ -290,9 +301,6 @@ impl Word {
     fn left<'a>(&self, text: &Text<'a>, at: usize) -> Option<&'a [u8]> {
         let before = text.slice(at.saturating_sub(96), at);
         let left = &before[before.len() - Class::WORD.run_back(before)..];
-        if self.upper && text.slice(at, at + self.literal.len()) != self.literal.as_bytes() {
-            return None;
-        }
         let first = text.get(at)?;
         if self.bounded
             && let Some(&last) = left.last()
@@ -314,7 +322,8 @@ impl Word {
             [head @ .., b'_' | b'-'] => head,
             _ => left,
         };
-        let harmless = HARMLESS.iter().any(|h| {
+        let Some(&last) = trimmed.last() else { return Some(left) };
+        let harmless = HARMLESS.of(last).iter().any(|h| {
             let Some(cut) = trimmed.len().checked_sub(h.len()) else { return false };
             trimmed[cut..].eq_ignore_ascii_case(h.as_bytes())
                 && (cut == 0
@@ -325,25 +334,33 @@ impl Word {
     }
 
     fn suffix(&self, suffix: &[u8], env: bool) -> bool {
-        let mut rest = suffix.to_ascii_lowercase();
         if env {
-            let last = rest.rsplit(|b| *b == b'_').next().unwrap_or_default();
-            return rest.is_empty()
-                || (rest[0] == b'_' || self.literal.len() > 4)
-                    && !NOT_SECRET.iter().any(|n| n.as_bytes() == last);
+            let last = suffix.rsplit(|b| *b == b'_').next().unwrap_or_default();
+            let words = last.first().map_or(&[][..], |first| NOT_SECRET.of(*first));
+            return suffix.is_empty()
+                || (suffix[0] == b'_' || self.literal.len() > 4)
+                    && !words.iter().any(|n| last.eq_ignore_ascii_case(n.as_bytes()));
         }
+        let mut rest = suffix;
         while !rest.is_empty() {
-            let part = match *rest {
-                [b'_' | b'-', ref part @ ..] => part,
-                _ => &rest,
+            let part = match rest {
+                [b'_' | b'-', part @ ..] => part,
+                _ => rest,
             };
-            let Some(known) = SUFFIXES.iter().find(|s| part.starts_with(s.as_bytes())) else {
-                return false;
-            };
-            rest = part[known.len()..].to_vec();
+            let Some(&first) = part.first() else { return false };
+            let known = SUFFIXES.of(first).iter().find(|s| {
+                part.len() >= s.len() && part[..s.len()].eq_ignore_ascii_case(s.as_bytes())
+            });
+            let Some(known) = known else { return false };
+            rest = &part[known.len()..];
         }
         true
     }
+}
+
+/// Whether a separator may begin with this byte.
+fn may_separate(b: u8) -> bool {
+    matches!(b, b' ' | b'\t' | b'=' | b':' | b'"' | b'\'' | b'`' | b'\\' | b'-' | b'>' | b'|')
 }
 
 /// Waits for the separator. What follows one already seen is held, the prompt itself not.
@@ -443,20 +460,21 @@ pub(crate) fn value(text: &mut Text<'_>, at: usize, trust: Trust) -> Verdict {
 fn quoted(text: &mut Text<'_>, start: usize, quote: u8, escaped: bool, trust: Trust) -> Verdict {
     let rest = text.slice(start, start + LONGEST_VALUE);
     let mut at = 0;
-    while at < rest.len() {
-        let b = rest[at];
-        if b == quote || (b == b'\n') {
+    while let Some(length) =
+        memchr::memchr3(quote, b'\n', b'\\', rest.get(at..).unwrap_or_default())
+    {
+        at += length;
+        if rest[at] != b'\\' {
             break;
         }
-        if b == b'\\' {
-            let slashes = rest[at..].iter().take_while(|b| **b == b'\\').count();
-            if escaped && rest.get(at + slashes) == Some(&quote) {
-                break;
-            }
-            at += if escaped { slashes } else { 2 };
-        } else {
-            at += 1;
+        let slashes = rest[at..].iter().take_while(|b| **b == b'\\').count();
+        if escaped && rest.get(at + slashes) == Some(&quote) {
+            break;
         }
+        at += if escaped { slashes } else { 2 };
+    }
+    if !matches!(rest.get(at), Some(b) if *b == quote || matches!(b, b'\n' | b'\\')) {
+        at = rest.len();
     }
     let at = at.min(rest.len());
     if at == rest.len() {
@@ -496,11 +514,17 @@ fn unquoted(text: &mut Text<'_>, start: usize, trust: Trust) -> Verdict {
 /// Where an unquoted value ends inside of a run without blanks.
 fn cut(value: &[u8], env: bool) -> usize {
     let mut end = value.len();
-    let structural = value
-        .iter()
-        .enumerate()
-        .filter(|(_, b)| matches!(b, b'&' | b';' | b',' | b'\\' | b'<' | b'|'));
-    for (at, b) in structural.take(8) {
+    let seen = &value[..end.min(LONGEST_CUT)];
+    let mut joints = memchr::memchr3_iter(b'&', b';', b',', seen).peekable();
+    let mut others = memchr::memchr3_iter(b'\\', b'<', b'|', seen).peekable();
+    for _ in 0..8 {
+        let next = match (joints.peek(), others.peek()) {
+            (Some(joint), Some(other)) if joint > other => others.next(),
+            (None, _) => others.next(),
+            _ => joints.next(),
+        };
+        let Some(at) = next else { break };
+        let b = value[at];
         let rest = &value[at + 1..];
         let named = || {
             let name = Class::DOTTED.run(&rest[..rest.len().min(64)]);
@@ -527,7 +551,9 @@ fn cut(value: &[u8], env: bool) -> usize {
             b',' | b';' => None,
             _ => break,
         };
-        if opener.is_some_and(|opener| value[..end].contains(&opener)) {
+        if opener
+            .is_some_and(|opener| value[end.saturating_sub(LONGEST_CUT)..end].contains(&opener))
+        {
             break;
         }
         end -= 1;

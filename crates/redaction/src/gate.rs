@@ -4,6 +4,7 @@
 //! depend on how long a hostile value is.
 
 use crate::class::Class;
+use crate::lists::Words;
 
 /// Bytes of a value that a gate reads.
 pub(crate) const SEEN: usize = 96;
@@ -21,8 +22,17 @@ pub(crate) enum Trust {
 
 /// A body of a shape that nobody generated: `xxxx`, `your-key-here`.
 pub(crate) fn is_placeholder_body(body: &[u8]) -> bool {
-    (body.len() >= 8 && distinct(body) < 5)
-        || ["xxxxx", "your", "placeholder", "redacted"].iter().any(|w| contains_fold(body, w))
+    (body.len() >= 8 && holds_fewer(body, 5))
+        || body.iter().enumerate().any(|(at, b)| {
+            let word = match b {
+                b'x' | b'X' => "xxxxx",
+                b'y' | b'Y' => "your",
+                b'p' | b'P' => "placeholder",
+                b'r' | b'R' => "redacted",
+                _ => return false,
+            };
+            starts_fold(&body[at..], word)
+        })
 }
 
 /// Two at least of digits, upper case and lower case.
@@ -31,15 +41,24 @@ pub(crate) fn is_mixed(body: &[u8]) -> bool {
     has(u8::is_ascii_digit) + has(u8::is_ascii_uppercase) + has(u8::is_ascii_lowercase) > 1
 }
 
-fn distinct(body: &[u8]) -> u32 {
+/// Whether a value is made of fewer than `limit` different bytes.
+fn holds_fewer(body: &[u8], limit: u32) -> bool {
     let mut seen = [0_u64; 4];
+    let mut count = 0;
     for &b in body {
-        seen[usize::from(b >> 6)] |= 1 << (b & 63);
+        let (word, bit) = (&mut seen[usize::from(b >> 6)], 1 << (b & 63));
+        if *word & bit == 0 {
+            *word |= bit;
+            count += 1;
+            if count == limit {
+                return false;
+            }
+        }
     }
-    seen.iter().map(|word| word.count_ones()).sum()
+    true
 }
 
-pub(crate) fn contains_fold(body: &[u8], word: &str) -> bool {
+fn contains_fold(body: &[u8], word: &str) -> bool {
     body.windows(word.len()).any(|w| w.eq_ignore_ascii_case(word.as_bytes()))
 }
 
@@ -48,93 +67,95 @@ fn starts_fold(body: &[u8], word: &str) -> bool {
 }
 
 /// Words that stand where a secret would, in any case.
-const STAND_INS: &[&str] = &[
-    "null",
-    "none",
-    "nil",
-    "undefined",
-    "true",
-    "false",
-    "yes",
-    "no",
-    "on",
-    "off",
-    "string",
-    "str",
-    "int",
-    "integer",
-    "number",
+static STAND_INS: Words = Words::by_first(&[
+    "any",
+    "apikey",
+    "api_key",
+    "api-key",
+    "async",
+    "await",
     "bool",
     "boolean",
     "bytes",
-    "text",
-    "object",
-    "any",
-    "optional",
-    "required",
-    "redacted",
-    "hidden",
-    "masked",
-    "placeholder",
-    "todo",
-    "tbd",
-    "fixme",
-    "n/a",
-    "na",
-    "empty",
-    "unset",
-    "not_set",
-    "notset",
-    "missing",
-    "default",
-    "example",
+    "bearer",
+    "basic",
     "changeme",
     "change_me",
     "change-me",
     "changeit",
-    "replaceme",
-    "replace_me",
-    "replace-me",
+    "char",
+    "default",
+    "disabled",
+    "dummy",
+    "empty",
+    "example",
+    "enabled",
+    "encrypted",
+    "expired",
+    "false",
+    "fixme",
+    "function",
+    "foobar",
+    "failed",
+    "hidden",
+    "int",
+    "integer",
+    "invalid",
+    "key",
+    "masked",
+    "missing",
+    "null",
+    "none",
+    "nil",
+    "no",
+    "number",
+    "n/a",
+    "na",
+    "not_set",
+    "notset",
+    "new",
+    "on",
+    "off",
+    "object",
+    "optional",
+    "ok",
+    "placeholder",
     "password",
     "passwd",
     "pass",
     "pwd",
     "passphrase",
-    "secret",
-    "token",
-    "bearer",
-    "basic",
-    "key",
-    "apikey",
-    "api_key",
-    "api-key",
-    "value",
-    "enabled",
-    "disabled",
-    "encrypted",
-    "valid",
-    "invalid",
-    "expired",
-    "sensitive",
-    "unknown",
-    "varchar",
-    "secretstring",
-    "char",
-    "function",
-    "async",
-    "await",
-    "new",
+    "required",
+    "redacted",
+    "replaceme",
+    "replace_me",
+    "replace-me",
     "return",
+    "string",
+    "str",
+    "secret",
+    "sensitive",
+    "secretstring",
     "self",
-    "this",
-    "dummy",
-    "foobar",
-    "ok",
-    "failed",
     "success",
+    "true",
+    "text",
+    "todo",
+    "tbd",
+    "token",
+    "this",
+    "undefined",
+    "unset",
+    "unknown",
     "username",
     "user",
-];
+    "value",
+    "valid",
+    "varchar",
+    "yes",
+]);
+
+const LONGEST_STAND_IN: usize = 12;
 
 /// A template, a variable, a mask, or one of the usual words.
 pub(crate) fn is_placeholder(value: &[u8]) -> bool {
@@ -154,18 +175,51 @@ pub(crate) fn is_placeholder(value: &[u8]) -> bool {
         _ => false,
     };
     template
-        || distinct(value) < 2
-        || (value.len() >= 4 && distinct(value) < 3 && !Class::ALNUM.all(value))
-        || STAND_INS.iter().any(|w| value.eq_ignore_ascii_case(w.as_bytes()))
-        || [b"[REDACTED".as_slice(), b"${", b"{{", b"$(", b"xxxx", b"XXXX", b"****"]
-            .iter()
-            .any(|mark| value.windows(mark.len()).any(|w| w == *mark))
-        || ["your", "my-", "my_", "some-", "some_", "insert", "enter", "the-", "<"]
-            .iter()
-            .any(|w| starts_fold(value, w) && !value.iter().any(u8::is_ascii_digit))
-        || ["your-", "your_", "yourpass", "yoursecret", "yourtoken", "placeholder"]
-            .iter()
-            .any(|w| contains_fold(value, w))
+        || holds_fewer(value, 2)
+        || (value.len() >= 4 && holds_fewer(value, 3) && !Class::ALNUM.all(value))
+        || is_stand_in(value, first)
+        || is_instruction(value, first)
+        || holds_mark(value)
+}
+
+fn is_stand_in(value: &[u8], first: u8) -> bool {
+    value.len() <= LONGEST_STAND_IN
+        && STAND_INS.of(first).iter().any(|w| value.eq_ignore_ascii_case(w.as_bytes()))
+}
+
+/// `your-key`, `enter-token`: what to write, without a digit.
+fn is_instruction(value: &[u8], first: u8) -> bool {
+    let words: &[&str] = match first.to_ascii_lowercase() {
+        b'y' => &["your"],
+        b'm' => &["my-", "my_"],
+        b's' => &["some-", "some_"],
+        b'i' => &["insert"],
+        b'e' => &["enter"],
+        b't' => &["the-"],
+        b'<' => &["<"],
+        _ => return false,
+    };
+    words.iter().any(|w| starts_fold(value, w)) && !value.iter().any(u8::is_ascii_digit)
+}
+
+/// A mark of a template or a mask anywhere in a value.
+fn holds_mark(value: &[u8]) -> bool {
+    value.iter().enumerate().any(|(at, b)| {
+        let rest = || &value[at..];
+        match b {
+            b'[' => rest().starts_with(b"[REDACTED"),
+            b'$' => matches!(value.get(at + 1), Some(b'{' | b'(')),
+            b'{' => value.get(at + 1) == Some(&b'{'),
+            b'x' => rest().starts_with(b"xxxx"),
+            b'X' => rest().starts_with(b"XXXX"),
+            b'*' => rest().starts_with(b"****"),
+            b'y' | b'Y' => ["your-", "your_", "yourpass", "yoursecret", "yourtoken"]
+                .iter()
+                .any(|w| starts_fold(rest(), w)),
+            b'p' | b'P' => starts_fold(rest(), "placeholder"),
+            _ => false,
+        }
+    })
 }
 
 /// `$NAME`, `${...}`, `$(...)`, `$1`: not `$2b$...` or `$ecret9!`.
@@ -379,4 +433,15 @@ pub(crate) fn is_token(value: &[u8]) -> bool {
         && !is_placeholder(seen)
         && !is_path(seen)
         && (looks_random(seen) || (is_letters(seen) && !is_word(seen)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_longest_stand_in_is_known() {
+        let longest = (0..128).flat_map(|b| STAND_INS.of(b)).map(|w| w.len()).max();
+        assert_eq!(longest, Some(LONGEST_STAND_IN));
+    }
 }

@@ -55,6 +55,38 @@ struct Entry {
     gram: u32,
     anchor: u32,
     offset: i16,
+    /// The anchor is longer than its head, or of a known value.
+    more: bool,
+    known: bool,
+    head: Head,
+}
+
+/// The first eight bytes of a literal, to be compared at once.
+#[derive(Clone, Copy, Debug)]
+struct Head {
+    bytes: u64,
+    /// Bytes that count.
+    mask: u64,
+    /// Bits of case that do not.
+    fold: u64,
+}
+
+impl Head {
+    fn new(literal: &[u8], fold: bool) -> Self {
+        let (mut bytes, mut mask, mut folds) = ([0; 8], [0; 8], [0; 8]);
+        for (at, &b) in literal.iter().take(8).enumerate() {
+            mask[at] = 0xff;
+            folds[at] = if fold && b.is_ascii_alphabetic() { 0x20 } else { 0 };
+            bytes[at] = b | folds[at];
+        }
+        let [bytes, mask, fold] = [bytes, mask, folds].map(u64::from_le_bytes);
+        Self { bytes, mask, fold }
+    }
+
+    #[inline]
+    fn is_at(self, found: [u8; 8]) -> bool {
+        (u64::from_le_bytes(found) | self.fold) & self.mask == self.bytes
+    }
 }
 
 /// All anchors of a redactor, ready to be searched.
@@ -98,6 +130,32 @@ impl Iterator for Passed {
     }
 }
 
+/// Anchors whose literals stand around one trigram.
+pub(crate) struct Candidates<'a> {
+    index: &'a Index,
+    entries: std::slice::Iter<'a, Entry>,
+    bytes: &'a [u8],
+    at: usize,
+    gram: u32,
+}
+
+impl Iterator for Candidates<'_> {
+    type Item = Candidate;
+
+    #[inline]
+    fn next(&mut self) -> Option<Candidate> {
+        for entry in self.entries.by_ref() {
+            if entry.gram == self.gram {
+                let candidate = self.index.candidate(entry, self.bytes, self.at);
+                if candidate.is_some() {
+                    return candidate;
+                }
+            }
+        }
+        None
+    }
+}
+
 const FOLD: u32 = 0x0020_2020;
 const BUCKET_BITS: u32 = 12;
 const LOOKUPS: usize = 8;
@@ -109,7 +167,10 @@ impl Index {
         for (number, anchor) in anchors.iter().enumerate() {
             let number = u32::try_from(number).unwrap_or(u32::MAX);
             for (gram, offset) in grams(anchor) {
-                entries.push(Entry { gram, anchor: number, offset });
+                let known = matches!(anchor.rule, Rule::Known(_));
+                let more = known || anchor.literal.len() > 8;
+                let head = Head::new(&anchor.literal, anchor.fold);
+                entries.push(Entry { gram, anchor: number, offset, more, known, head });
             }
         }
         entries.sort_by_key(|e| (bucket(e.gram), e.gram, e.anchor, e.offset));
@@ -177,32 +238,35 @@ impl Index {
 
     /// The anchors whose trigram stands at `at`. Whether the literal is there is not checked
     /// for known values, which may be broken over lines.
-    pub(crate) fn candidates<'a>(
-        &'a self,
-        bytes: &'a [u8],
-        at: usize,
-    ) -> impl Iterator<Item = Candidate> + 'a {
+    #[inline]
+    pub(crate) fn candidates<'a>(&'a self, bytes: &'a [u8], at: usize) -> Candidates<'a> {
         let gram = gram_at(bytes, at);
         let bucket = bucket(gram);
         let range = self.heads[bucket] as usize..self.heads[bucket + 1] as usize;
-        self.entries[range].iter().filter_map(move |entry| {
-            if entry.gram != gram {
+        Candidates { index: self, entries: self.entries[range].iter(), bytes, at, gram }
+    }
+
+    #[inline]
+    fn candidate(&self, entry: &Entry, bytes: &[u8], at: usize) -> Option<Candidate> {
+        let anchor = entry.anchor;
+        if entry.known {
+            let offset = usize::try_from(entry.offset).ok()?;
+            return Some(Candidate { start: at, anchor, offset });
+        }
+        let start = at.checked_add_signed(-isize::from(entry.offset))?;
+        let rest = bytes.get(start..)?;
+        let head = rest.first_chunk::<8>();
+        if head.is_some_and(|head| !entry.head.is_at(*head)) {
+            return None;
+        }
+        if entry.more || head.is_none() {
+            let Anchor { literal, fold, .. } = self.anchor(anchor);
+            let found = rest.get(..literal.len())?;
+            if !(found == &**literal || *fold && found.eq_ignore_ascii_case(literal)) {
                 return None;
             }
-            let anchor = &self.anchors[entry.anchor as usize];
-            if let Rule::Known(_) = anchor.rule {
-                let offset = usize::try_from(entry.offset).ok()?;
-                return Some(Candidate { start: at, anchor: entry.anchor, offset });
-            }
-            let start = at.checked_add_signed(-isize::from(entry.offset))?;
-            let found = bytes.get(start..start + anchor.literal.len())?;
-            let same = if anchor.fold {
-                found.eq_ignore_ascii_case(&anchor.literal)
-            } else {
-                found == &*anchor.literal
-            };
-            same.then_some(Candidate { start, anchor: entry.anchor, offset: 0 })
-        })
+        }
+        Some(Candidate { start, anchor, offset: 0 })
     }
 }
 

@@ -33,6 +33,7 @@ mod gate;
 mod index;
 mod json;
 mod known;
+mod lists;
 pub mod logs;
 mod names;
 mod pem;

@@ -86,6 +86,8 @@ pub(crate) struct Part {
     pub(crate) text: String,
     /// The line it stands in.
     pub(crate) line: String,
+    /// Number of that line, from 0; in a corpus of ordinary output.
+    pub(crate) number: usize,
 }
 
 #[derive(Clone, Debug, Default)]
@@ -93,6 +95,8 @@ pub(crate) struct Corpus {
     pub(crate) text: String,
     pub(crate) secrets: Vec<Part>,
     pub(crate) harmless: Vec<Part>,
+    /// Number of the line that is being written, from 0.
+    number: usize,
 }
 
 /// Places for a token that is known by itself.
@@ -137,6 +141,7 @@ impl Corpus {
                 corpus.text += &dice.fill(line);
             }
             corpus.text.push('\n');
+            corpus.number += 1;
         }
         corpus
     }
@@ -176,13 +181,16 @@ impl Corpus {
             }
         };
         self.text += &line;
-        self.secrets.push(Part { kind, text: secret, line });
+        let number = self.number;
+        self.number += line.matches('\n').count();
+        self.secrets.push(Part { kind, text: secret, line, number });
     }
 
     fn harmless(&mut self, dice: &mut Dice, at: usize) {
         let line = dice.fill(HARMLESS[at]);
         self.text += &line;
-        self.harmless.push(Part { kind: "", text: line.clone(), line });
+        let number = self.number;
+        self.harmless.push(Part { kind: "", text: line.clone(), line, number });
     }
 }
 
