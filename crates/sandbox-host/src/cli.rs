@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use secrecy::SecretString;
 
-use crate::{Config, Error, Host, Limits, Root, TemplateSource};
+use crate::{Config, Error, Fault, Host, Limits, Root, TemplateSource};
 
 /// Where the host listens unless told otherwise.
 const DEFAULT_LISTEN: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 3000);
@@ -20,9 +20,10 @@ pub struct HostArgs {
     /// it)
     #[arg(long, env = "AIRLOCK_SANDBOX_HOST_LISTEN", default_value_t = DEFAULT_LISTEN)]
     pub listen: SocketAddr,
-    /// Key that clients send (their `E2B_API_KEY`): `e2b_` and 40 hex digits suits all of E2B's
+    /// Key that clients send (their `E2B_API_KEY`): `e2b_` and 40 hex digits suits all of E2B's;
+    /// one is made if it is absent
     #[arg(long, env = "AIRLOCK_SANDBOX_HOST_API_KEY", hide_env_values = true)]
-    pub api_key: SecretString,
+    pub api_key: Option<SecretString>,
     /// A template and the directory of its programs; may be repeated. `base` is this machine's own
     /// programs unless given
     #[arg(long = "template", value_name = "NAME=DIR")]
@@ -52,6 +53,9 @@ pub struct HostArgs {
     /// Most sandboxes at the same time
     #[arg(long, default_value_t = 200)]
     pub max_sandboxes: usize,
+    /// File of fault rules (JSON), for tests: turns fault injection on
+    #[arg(long, value_name = "FILE", value_parser = FaultFile::read)]
+    pub faults: Option<FaultFile>,
     /// Path of `airlock-sandbox-init`; default: beside this program
     #[arg(long)]
     pub init: Option<PathBuf>,
@@ -72,6 +76,32 @@ pub enum CliError {
     /// Not `NAME=DIR` with an absolute directory.
     #[error("--template: write NAME=DIR with an absolute directory, such as python=/srv/python")]
     Template,
+    /// The file of fault rules cannot be used.
+    #[error("{path}: {problem}")]
+    Faults {
+        /// The file.
+        path: String,
+        /// What is wrong with it.
+        problem: String,
+    },
+}
+
+/// The rules of one file: a JSON array, or one rule.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FaultFile(pub Vec<Fault>);
+
+impl FaultFile {
+    fn read(path: &str) -> Result<Self, CliError> {
+        let failed = |problem: String| CliError::Faults { path: path.to_owned(), problem };
+        let text = std::fs::read_to_string(path).map_err(|error| failed(error.to_string()))?;
+        let many = text.trim_start().starts_with('[');
+        let faults = if many {
+            serde_json::from_str(&text)
+        } else {
+            serde_json::from_str(&text).map(|fault| vec![fault])
+        };
+        faults.map(Self).map_err(|error| failed(error.to_string()))
+    }
 }
 
 impl FromStr for Template {
@@ -103,7 +133,7 @@ impl HostArgs {
         }
         Config {
             listen: self.listen,
-            api_key: self.api_key,
+            api_key: self.api_key.unwrap_or_else(new_api_key),
             data_dir: self.data_dir,
             templates,
             limits: Limits {
@@ -114,8 +144,14 @@ impl HostArgs {
             init: self.init,
             default_internet: self.internet,
             allow_internet: !self.no_internet,
+            faults: self.faults.map(|file| file.0),
         }
     }
+}
+
+/// A key of the form that all of E2B's clients accept: `e2b_` and 40 hex digits.
+pub fn new_api_key() -> SecretString {
+    SecretString::from(format!("e2b_{}", hex::encode(rand::random::<[u8; 20]>())))
 }
 
 /// Serves until `stop` resolves, then kills every sandbox. `started` gets the running host first,

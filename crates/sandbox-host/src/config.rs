@@ -7,6 +7,8 @@ use std::time::Duration;
 
 use secrecy::SecretString;
 
+use crate::faults::Fault;
+
 /// Configuration of a [`crate::Host`].
 #[derive(Debug, Clone)]
 pub struct Config {
@@ -29,6 +31,9 @@ pub struct Config {
     pub default_internet: bool,
     /// Whether a request may turn the network on at all (`allow_internet_access: true`).
     pub allow_internet: bool,
+    /// Rules that make requests fail on purpose, for tests (see [`crate::faults`]). `None`, the
+    /// default: there are none and `/admin/faults` does not exist.
+    pub faults: Option<Vec<Fault>>,
 }
 
 impl Config {
@@ -44,6 +49,7 @@ impl Config {
             init: None,
             default_internet: false,
             allow_internet: true,
+            faults: None,
         }
     }
 }

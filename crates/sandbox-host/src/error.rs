@@ -39,6 +39,9 @@ pub enum Error {
         /// What is missing, and how to get it.
         reason: String,
     },
+    /// A fault rule of the configuration is wrong.
+    #[error("faults")]
+    Faults(#[source] crate::faults::FaultError),
     /// A sandbox could not be built.
     #[error("cannot build a sandbox: {reason}")]
     Build {

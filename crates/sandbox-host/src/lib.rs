@@ -24,6 +24,7 @@ mod cli;
 mod config;
 mod envd;
 mod error;
+pub mod faults;
 #[allow(
     warnings,
     missing_docs,
@@ -37,8 +38,9 @@ mod host;
 mod init;
 mod wire;
 
-pub use cli::{CliError, HostArgs, Template, serve_cli};
+pub use cli::{new_api_key, CliError, HostArgs, Template, serve_cli};
 pub use config::{Config, Limits, Root, TemplateSource};
 pub use error::Error;
+pub use faults::{Fault, FaultAction};
 pub use host::{Host, Probe};
 pub use init::main as init_main;

@@ -14,6 +14,9 @@ pub(crate) const ENVD_PORT: u16 = 49_983;
 /// Between edge and daemon only: the port of the sandbox that a request is for.
 pub(crate) const PORT_HEADER: &str = "x-airlock-sandbox-port";
 
+/// Between edge and daemon only: forget the ends of all processes before this request.
+pub(crate) const FORGET_EXITS_HEADER: &str = "x-airlock-forget-exits";
+
 #[derive(Serialize)]
 struct ErrorBody<'a> {
     code: u16,

@@ -29,6 +29,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
+use axum::extract::{Request, State};
+use axum::middleware::Next;
+use axum::response::Response;
 use axum::routing::get;
 use connectrpc::{ConnectRpcService, Limits};
 use secrecy::SecretString;
@@ -37,6 +40,7 @@ use crate::boot::BootSpec;
 use crate::generated::filesystem::FilesystemExt as _;
 use crate::generated::process::ProcessExt as _;
 use crate::init::{Error, Step as _};
+use crate::wire;
 
 /// Largest message of a remote procedure call, in bytes. Files travel by `/files`.
 const MAX_MESSAGE: usize = 16 << 20;
@@ -105,6 +109,7 @@ fn router(daemon: &Arc<Daemon>) -> Router {
         .route("/metrics", get(metrics::metrics))
         .route("/envs", get(metrics::envs))
         .fallback_service(calls)
+        .layer(axum::middleware::from_fn_with_state(Arc::clone(daemon), forget_exits))
         .layer(axum::middleware::from_fn_with_state(Arc::clone(daemon), auth::require_token));
     Router::new()
         .route("/health", get(|| async { http::StatusCode::NO_CONTENT }))
@@ -113,6 +118,14 @@ fn router(daemon: &Arc<Daemon>) -> Router {
         .layer(axum::extract::DefaultBodyLimit::disable())
         .layer(axum::middleware::from_fn(ports::forward))
         .with_state(Arc::clone(daemon))
+}
+
+/// The edge asks for it where a rule says so; it lets the header through from no client.
+async fn forget_exits(State(daemon): State<Arc<Daemon>>, request: Request, next: Next) -> Response {
+    if request.headers().contains_key(wire::FORGET_EXITS_HEADER) {
+        daemon.table.forget_ended();
+    }
+    next.run(request).await
 }
 
 /// How long the end of a process can still be asked for.

@@ -129,6 +129,11 @@ impl Table {
         }
     }
 
+    /// Forgets the processes that ended.
+    pub(crate) fn forget_ended(&self) {
+        self.processes.lock().ended.clear();
+    }
+
     fn finish(&self, process: &Process, exit: Exit) {
         let mut processes = self.processes.lock();
         processes.live.remove(&process.pid);

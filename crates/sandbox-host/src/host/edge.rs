@@ -17,6 +17,7 @@ use secrecy::ExposeSecret as _;
 use serde_json::json;
 
 use super::sandboxes::{Sandbox, Sandboxes};
+use super::tamper::Tampering;
 use crate::envd::signature::{self, Operation};
 use crate::wire::{self, ENVD_PORT};
 
@@ -51,7 +52,7 @@ enum Target {
     Invalid(&'static str),
 }
 
-async fn route(State(all): State<Arc<Sandboxes>>, request: Request, next: Next) -> Response {
+async fn route(State(all): State<Arc<Sandboxes>>, mut request: Request, next: Next) -> Response {
     let host = request
         .uri()
         .host()
@@ -63,11 +64,23 @@ async fn route(State(all): State<Arc<Sandboxes>>, request: Request, next: Next) 
         }
         target => target,
     };
-    match target {
-        Target::Control => next.run(request).await,
-        Target::Invalid(message) => (StatusCode::BAD_REQUEST, message).into_response(),
-        Target::Sandbox(id, port) => serve(&all, &id, port, request).await,
-    }
+    request.headers_mut().remove(wire::FORGET_EXITS_HEADER);
+    let (tampering, mut request) = match &target {
+        Target::Sandbox(id, _) => Tampering::find(&all, Some(id), request).await,
+        Target::Control if !request.uri().path().starts_with("/admin/") => {
+            Tampering::find(&all, None, request).await
+        }
+        Target::Control | Target::Invalid(_) => (Tampering::default(), request),
+    };
+    let response = match tampering.before(&all, &mut request).await {
+        Some(refusal) => refusal,
+        None => match target {
+            Target::Control => next.run(request).await,
+            Target::Invalid(message) => (StatusCode::BAD_REQUEST, message).into_response(),
+            Target::Sandbox(id, port) => serve(&all, &id, port, request).await,
+        },
+    };
+    tampering.after(&all, response)
 }
 
 fn target(host: &str, headers: &HeaderMap) -> Target {

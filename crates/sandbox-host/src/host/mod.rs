@@ -9,6 +9,7 @@ mod listing;
 mod metrics;
 mod probe;
 mod sandboxes;
+mod tamper;
 
 use std::fs;
 use std::net::SocketAddr;
@@ -24,6 +25,7 @@ use tokio_util::sync::CancellationToken;
 
 pub use probe::Probe;
 
+use crate::faults::Faults;
 use crate::{Config, Error};
 use cgroup::Groups;
 use sandboxes::Sandboxes;
@@ -65,7 +67,8 @@ impl Host {
         warnings.extend(config_warnings(&config));
         let groups = Groups::find();
         groups.prune();
-        let sandboxes = Sandboxes::new(config, init, groups, probe.uid_range);
+        let faults = config.faults.clone().map(Faults::new).transpose().map_err(Error::Faults)?;
+        let sandboxes = Sandboxes::new(config, init, groups, probe.uid_range, faults);
         let sandboxes = Arc::new(sandboxes);
         sandboxes.try_out().await?;
         let stop = CancellationToken::new();
@@ -84,6 +87,11 @@ impl Host {
     /// What this machine or this configuration makes weaker than it could be.
     pub fn warnings(&self) -> &[String] {
         &self.warnings
+    }
+
+    /// The fault rules, if the configuration has them on.
+    pub fn faults(&self) -> Option<&Faults> {
+        self.sandboxes.faults()
     }
 
     /// Kills every sandbox, waits until nothing of them is left, and stops listening.
@@ -124,6 +132,10 @@ fn prepare_data_dir(path: &Path) -> Result<Flock<fs::File>, Error> {
 
 fn config_warnings(config: &Config) -> Vec<String> {
     let mut warnings = Vec::new();
+    if config.faults.is_some() {
+        let warning = "fault injection is on: whoever has the API key can make requests fail";
+        warnings.push(warning.to_owned());
+    }
     if config.default_internet {
         warnings.push(
             "sandboxes share this machine's network unless created without internet: they reach \

@@ -22,6 +22,7 @@ use super::launch::{self, Launched, SLOTS, Socket};
 use crate::Error;
 use crate::boot::BootSpec;
 use crate::config::{Config, Root, TemplateSource};
+use crate::faults::Faults;
 
 /// How long the processes of a sandbox may take to be gone after SIGKILL.
 const END_TIMEOUT: Duration = Duration::from_secs(10);
@@ -91,28 +92,42 @@ pub(crate) struct Sandboxes {
     init: PathBuf,
     groups: Groups,
     uid_range: bool,
+    faults: Option<Faults>,
     state: Mutex<State>,
     tasks: TaskTracker,
 }
 
 impl Sandboxes {
-    pub(crate) fn new(config: Config, init: PathBuf, groups: Groups, uid_range: bool) -> Self {
+    pub(crate) fn new(
+        config: Config,
+        init: PathBuf,
+        groups: Groups,
+        uid_range: bool,
+        faults: Option<Faults>,
+    ) -> Self {
         let (state, tasks) = (Mutex::default(), TaskTracker::new());
-        Self { config, init, groups, uid_range, state, tasks }
+        Self { config, init, groups, uid_range, faults, state, tasks }
     }
 
     pub(crate) fn config(&self) -> &Config {
         &self.config
     }
 
+    pub(crate) fn faults(&self) -> Option<&Faults> {
+        self.faults.as_ref()
+    }
+
     /// A sandbox that has not begun to end.
     pub(crate) fn find(&self, id: &str) -> Option<Arc<Sandbox>> {
         let short = id.split('-').next().unwrap_or_default();
-        self.state.lock().live.get(short).cloned()
+        let found = self.state.lock().live.get(short).cloned();
+        found.filter(|sandbox| !sandbox.ending.is_cancelled())
     }
 
     pub(crate) fn all(&self) -> Vec<Arc<Sandbox>> {
-        self.state.lock().live.values().cloned().collect()
+        let mut all = self.state.lock().live.values().cloned().collect::<Vec<_>>();
+        all.retain(|sandbox| !sandbox.ending.is_cancelled());
+        all
     }
 
     /// Builds one sandbox and ends it, so that what is missing shows now and not at the first use.
