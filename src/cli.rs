@@ -1,7 +1,12 @@
 //! What the command line takes. `--help` is the reference: each option and variable is described
 //! here and nowhere else.
+#![expect(
+    clippy::doc_markdown,
+    clippy::struct_field_names,
+    clippy::struct_excessive_bools,
+    reason = "the docs are help texts, and the fields are the names of options"
+)]
 
-use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -83,7 +88,7 @@ pub(crate) struct E2bArgs {
     /// Key for E2B or a compatible sandbox host.
     #[arg(long, env = "E2B_API_KEY", hide_env_values = true)]
     pub(crate) e2b_api_key: Option<SecretString>,
-    /// Domain of E2B; the API is at https://api.<domain>.
+    /// Domain of E2B; the API is at api.<domain>.
     #[arg(long, env = "E2B_DOMAIN", default_value = "e2b.app")]
     pub(crate) e2b_domain: String,
     /// Address of the API, instead of the one on the domain.
@@ -302,6 +307,14 @@ pub(crate) enum BudgetCommand {
     Spend(BudgetSpendArgs),
     /// Remove an account.
     Delete(BudgetGetArgs),
+    /// Raise an account's limit. An open circuit may try again if there is room then.
+    TopUp(BudgetTopUpArgs),
+    /// Let an open circuit try one spending.
+    ResetCircuit(BudgetGetArgs),
+    /// List the accounts by name.
+    List(BudgetListArgs),
+    /// Show what happened on an account, the newest first.
+    Ledger(BudgetLedgerArgs),
 }
 
 /// `airlock budget create`.
@@ -314,6 +327,9 @@ pub(crate) struct BudgetCreateArgs {
     /// Seconds until it expires.
     #[arg(long)]
     pub(crate) ttl_seconds: Option<u64>,
+    /// Percents of the limit at which to alert, with commas. Default 50,80,100.
+    #[arg(long, value_name = "PERCENT,...", value_delimiter = ',')]
+    pub(crate) alert_thresholds: Option<Vec<u64>>,
     /// Account that pays too; the same name up to the first "/".
     #[arg(long)]
     pub(crate) parent: Option<String>,
@@ -321,7 +337,46 @@ pub(crate) struct BudgetCreateArgs {
     pub(crate) store: StoreArgs,
 }
 
-/// `airlock budget get` and `delete`.
+/// `airlock budget top-up`.
+#[derive(Args, Debug)]
+pub(crate) struct BudgetTopUpArgs {
+    /// The account's name.
+    pub(crate) run_id: String,
+    /// What the limit is raised by, in dollars.
+    pub(crate) amount: String,
+    /// The same key again is the same top-up, counted once.
+    #[arg(long)]
+    pub(crate) idempotency_key: Option<String>,
+    #[command(flatten)]
+    pub(crate) store: StoreArgs,
+}
+
+/// `airlock budget list`.
+#[derive(Args, Debug)]
+pub(crate) struct BudgetListArgs {
+    /// Only accounts of this family: the name up to the first "/".
+    #[arg(long)]
+    pub(crate) family: Option<String>,
+    /// Most accounts to show, up to 1000.
+    #[arg(long, default_value_t = 100)]
+    pub(crate) limit: u64,
+    #[command(flatten)]
+    pub(crate) store: StoreArgs,
+}
+
+/// `airlock budget ledger`.
+#[derive(Args, Debug)]
+pub(crate) struct BudgetLedgerArgs {
+    /// The account's name.
+    pub(crate) run_id: String,
+    /// Most entries to show, up to 1000.
+    #[arg(long, default_value_t = 100)]
+    pub(crate) limit: u64,
+    #[command(flatten)]
+    pub(crate) store: StoreArgs,
+}
+
+/// `airlock budget get`, `delete` and `reset-circuit`.
 #[derive(Args, Debug)]
 pub(crate) struct BudgetGetArgs {
     /// The account's name.
@@ -351,31 +406,11 @@ pub(crate) struct BudgetSpendArgs {
 #[derive(Debug, Subcommand)]
 pub(crate) enum SandboxCommand {
     /// Serve E2B's control plane and envd on one address of this machine.
-    Host(SandboxHostArgs),
+    Host(Box<airlock_sandbox_host::HostArgs>),
     /// List the running sandboxes.
     List(SandboxClientArgs),
     /// Kill one sandbox.
     Kill(SandboxKillArgs),
-}
-
-/// `airlock sandbox host`.
-#[derive(Args, Debug)]
-pub(crate) struct SandboxHostArgs {
-    /// Address to serve on.
-    #[arg(long, env = "AIRLOCK_SANDBOX_LISTEN", default_value = "127.0.0.1:3000")]
-    pub(crate) listen: SocketAddr,
-    /// Key that clients must send; one is made and printed if it is absent.
-    #[arg(long, env = "E2B_API_KEY", hide_env_values = true)]
-    pub(crate) api_key: Option<SecretString>,
-    /// Template: a directory that becomes the sandbox's root. "base" is this machine's own.
-    #[arg(long = "template", value_name = "NAME=DIR")]
-    pub(crate) templates: Vec<String>,
-    /// Where sandboxes keep their writable parts.
-    #[arg(long, value_name = "DIR")]
-    pub(crate) data_dir: Option<PathBuf>,
-    /// Give sandboxes that ask for it the machine's network. Off: they get none.
-    #[arg(long)]
-    pub(crate) internet: bool,
 }
 
 /// `airlock sandbox list`.

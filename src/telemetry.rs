@@ -26,6 +26,12 @@ pub(crate) fn init(format: LogFormat, redactor: &Redactor, quiet: bool) {
     };
     let layer = tracing_subscriber::fmt::layer().with_writer(writer).with_ansi(terminal);
     let registry = tracing_subscriber::registry().with(filter);
+    // The default hook prints a panic's text as it is; it may quote anything.
+    std::panic::set_hook(Box::new(|panic| {
+        let place = panic.location().map(ToString::to_string).unwrap_or_default();
+        let text = panic.payload_as_str().unwrap_or_default();
+        tracing::error!(place, text, "panic");
+    }));
     // A second subscriber in one process (tests) is no failure: the first one stays.
     drop(if as_json {
         registry.with(layer.json().flatten_event(true).with_ansi(false)).try_init()

@@ -119,7 +119,7 @@ async fn wait(
             }
             () = sleep(LOOK_EVERY), if line.shown => {
                 if let Ok(progress) = client.progress(execution).await {
-                    line.show(&progress);
+                    ProgressLine::show(&progress);
                 }
             }
         }
@@ -136,7 +136,7 @@ impl ProgressLine {
         Self { shown }
     }
 
-    fn show(&self, progress: &airlock_activities::client::Progress) {
+    fn show(progress: &airlock_activities::client::Progress) {
         let beat = progress.heartbeat.clone().map(serde_json::from_value::<Heartbeat>);
         let text = match beat {
             Some(Ok(beat)) => {

@@ -1,17 +1,13 @@
 //! `airlock sandbox`: serve sandboxes on this machine, list and kill them.
 
-use std::collections::BTreeMap;
-use std::path::PathBuf;
-
 use airlock_e2b::{Client, ListQuery};
-use airlock_sandbox_host::{Config, Host, TemplateSource};
-use rand::RngCore;
+use airlock_sandbox_host::{Host, HostArgs, new_api_key, serve_cli};
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::json;
 
-use crate::cli::{SandboxClientArgs, SandboxCommand, SandboxHostArgs};
+use crate::cli::{SandboxClientArgs, SandboxCommand};
 use crate::drain::Signals;
-use crate::exit::{Error, Exit};
+use crate::exit::Error;
 use crate::output;
 use crate::wiring::addresses;
 
@@ -30,56 +26,33 @@ pub(crate) async fn run(command: &SandboxCommand, json: bool) -> Result<(), Erro
     }
 }
 
-/// A key of the shape that older clients check: `e2b_` and 40 hex digits.
-pub(crate) fn new_key() -> SecretString {
-    let mut bytes = [0_u8; 20];
-    rand::rng().fill_bytes(&mut bytes);
-    let hex: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
-    SecretString::from(format!("e2b_{hex}"))
-}
-
-/// `NAME=DIR` arguments.
-fn templates(arguments: &[String]) -> Result<BTreeMap<String, TemplateSource>, Error> {
-    let mut templates = BTreeMap::new();
-    for argument in arguments {
-        let wrong =
-            |why: &str| Error::new(Exit::Usage, format_args!("--template {argument:?}: {why}"));
-        let (name, folder) = argument.split_once('=').ok_or_else(|| wrong("is not NAME=DIR"))?;
-        let folder = PathBuf::from(folder);
-        if !folder.is_dir() {
-            return Err(wrong("DIR is not a directory"));
-        }
-        templates.insert(name.to_owned(), TemplateSource::directory(folder));
-    }
-    Ok(templates)
-}
-
-async fn host(args: &SandboxHostArgs, json: bool) -> Result<(), Error> {
-    let api_key = args.api_key.clone().unwrap_or_else(new_key);
-    let data_dir = args.data_dir.clone().unwrap_or_else(|| std::env::temp_dir().join("airlock"));
+async fn host(args: &HostArgs, json: bool) -> Result<(), Error> {
+    let mut args = args.clone();
+    // A key that the caller gave is not repeated.
+    let made = args.api_key.is_none().then(new_api_key);
+    args.api_key = args.api_key.or_else(|| made.clone());
     let mut signals = Signals::listen()?;
-    let mut config = Config::new(args.listen, api_key.clone(), data_dir);
-    config.templates.extend(templates(&args.templates)?);
-    config.default_internet = args.internet;
-    config.allow_internet = args.internet;
-    let host = Host::start(config).await.map_err(Error::failed)?;
+    let mut told = Ok(());
+    let started = |host: &Host| told = tell(host, made.as_ref(), json);
+    let stop = async {
+        signals.next().await;
+    };
+    serve_cli(args, started, stop).await.map_err(Error::failed)?;
+    told
+}
+
+/// What a client needs to know, as variables or as JSON.
+fn tell(host: &Host, made: Option<&SecretString>, json: bool) -> Result<(), Error> {
     for warning in host.warnings() {
         output::note(format_args!("weaker: {warning}"));
     }
     let url = format!("http://{}", host.local_addr());
-    // A key that the caller gave is not repeated.
-    let made = args.api_key.is_none().then(|| api_key.expose_secret().to_owned());
+    let made = made.map(ExposeSecret::expose_secret);
     if json {
-        output::json(&json!({"apiUrl": url, "sandboxUrl": url, "apiKey": made}))?;
-    } else {
-        output::line(format_args!("export E2B_API_URL={url}\nexport E2B_SANDBOX_URL={url}"))?;
-        if let Some(key) = made {
-            output::line(format_args!("export E2B_API_KEY={key}"))?;
-        }
+        return output::json(&json!({"apiUrl": url, "sandboxUrl": url, "apiKey": made}));
     }
-    signals.next().await;
-    host.shutdown().await;
-    Ok(())
+    output::line(format_args!("export E2B_API_URL={url}\nexport E2B_SANDBOX_URL={url}"))?;
+    made.map_or(Ok(()), |key| output::line(format_args!("export E2B_API_KEY={key}")))
 }
 
 fn client(args: &SandboxClientArgs) -> Result<Client, Error> {

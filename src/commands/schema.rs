@@ -10,15 +10,13 @@ use crate::output;
 pub(crate) fn run(args: &SchemaArgs) -> Result<(), Error> {
     let document = schema::document();
     let Some(name) = &args.activity else { return output::json(&document) };
-    match document["activities"].get(name) {
-        Some(found) => output::json(found),
-        None => {
-            let known: Vec<&str> = document["activities"]
-                .as_object()
-                .map(|map| map.keys().map(String::as_str).collect())
-                .unwrap_or_default();
-            let message = format!("no activity {name:?}; there are {}", known.join(", "));
-            Err(Error::new(Exit::Usage, message))
-        }
+    if let Some(found) = document["activities"].get(name) {
+        return output::json(found);
     }
+    let known: Vec<&str> = document["activities"]
+        .as_object()
+        .map(|map| map.keys().map(String::as_str).collect())
+        .unwrap_or_default();
+    let message = format!("no activity {name:?}; there are {}", known.join(", "));
+    Err(Error::new(Exit::Usage, message))
 }

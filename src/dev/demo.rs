@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use airlock_activities::client::{ExecClient, Mode, Outcome, Start};
 use airlock_contract::{FailureType, names};
+use airlock_e2b::{Client, ListQuery};
 use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 
@@ -72,20 +73,29 @@ pub(crate) async fn run(ready: &Ready) -> Result<(), Error> {
     let count = stops.len();
     for (number, stop) in stops.into_iter().enumerate() {
         output::line(format_args!("\n{} of {count}  {}", number + 1, stop.title))?;
-        let shown = stop.input["command"].as_str().map(str::to_owned);
-        let shown = shown.unwrap_or_else(|| stop.input["commands"].to_string());
-        output::line(format_args!("   $ {}", redacted(&shown)))?;
+        let batch = stop.input["commands"].as_array().cloned();
+        let commands = batch.unwrap_or_else(|| vec![stop.input["command"].clone()]);
+        for command in commands.iter().filter_map(Value::as_str) {
+            output::line(format_args!("   $ {}", redacted(command)))?;
+        }
         let outcome = execute(&client, stop.activity, stop.input, true).await?;
         output::line(tell(&outcome))?;
     }
     let account = execute(&client, names::GET_BUDGET, json!({"runId": "demo"}), false).await?;
     if let Outcome::Completed(status) = account {
+        let sandboxes = sandboxes(ready).await?;
         output::line(format_args!(
-            "\nThe account \"demo\" spent {} USD of {} USD; {} USD are held; no sandbox is left.",
+            "\nThe account \"demo\" spent {} USD of {} USD; {} USD are held; sandboxes left: {sandboxes}.",
             status["spent"], status["limit"], status["reserved"]
         ))?;
     }
     Ok(())
+}
+
+/// How many sandboxes live now, as the host says it.
+async fn sandboxes(ready: &Ready) -> Result<usize, Error> {
+    let client = Client::new(addresses::e2b_of(ready)?).map_err(Error::failed)?;
+    Ok(client.list(&ListQuery::default()).await.map_err(Error::failed)?.len())
 }
 
 fn redacted(text: &str) -> String {

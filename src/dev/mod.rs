@@ -14,13 +14,12 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::time::{Duration, Instant};
 
 use airlock_contract::names::TASK_QUEUE;
-use airlock_sandbox_host::{Config as HostConfig, Host};
+use airlock_sandbox_host::{Config as HostConfig, Host, new_api_key};
 use nix::sys::prctl::set_pdeathsig;
 use nix::sys::signal::Signal;
 use secrecy::{ExposeSecret, SecretString};
 
 use crate::cli::{DevArgs, LogFormat};
-use crate::commands::sandbox::new_key;
 use crate::commands::worker;
 use crate::drain::{Signals, Tasks};
 use crate::exit::Error;
@@ -111,7 +110,7 @@ impl Stack {
         progress.up("Redis", format_args!("127.0.0.1:{}", ports.redis));
         progress.up("Temporal", format_args!("127.0.0.1:{}", ports.temporal));
 
-        let api_key = new_key();
+        let api_key = new_api_key();
         let host = sandbox_host(ports.sandbox, &api_key, args, &data).await?;
         for warning in host.warnings() {
             output::note(format_args!("  weaker: {warning}"));

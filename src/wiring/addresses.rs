@@ -42,14 +42,19 @@ pub(crate) fn redis(args: &RedisArgs, ready: Option<&Ready>) -> RedisArgs {
     args
 }
 
+/// The sandbox host of the stack that `ready` describes.
+pub(crate) fn e2b_of(ready: &Ready) -> Result<airlock_e2b::Config, Error> {
+    let host = &ready.sandbox_host;
+    let key = SecretString::from(host.api_key.clone());
+    let mut config = airlock_e2b::Config::new(url("sandboxHost.apiUrl", &host.api_url)?, key);
+    config.sandbox_url = Some(url("sandboxHost.sandboxUrl", &host.sandbox_url)?);
+    Ok(config)
+}
+
 /// The sandbox provider.
 pub(crate) fn e2b(args: &E2bArgs, ready: Option<&Ready>) -> Result<airlock_e2b::Config, Error> {
     if let Some(ready) = ready {
-        let key = SecretString::from(ready.sandbox_host.api_key.clone());
-        let mut config =
-            airlock_e2b::Config::new(url("sandboxHost.apiUrl", &ready.sandbox_host.api_url)?, key);
-        config.sandbox_url = Some(url("sandboxHost.sandboxUrl", &ready.sandbox_host.sandbox_url)?);
-        return Ok(config);
+        return e2b_of(ready);
     }
     let key = args.e2b_api_key.clone().ok_or_else(|| {
         Error::config(

@@ -1,7 +1,7 @@
 //! The HTTP door: the six safety endpoints, health, readiness, metrics.
 //!
-//! It translates and nothing else: a body in snake_case becomes the engine's input, the engine's
-//! answer becomes snake_case again, and a [`Failure`](airlock_contract::Failure) becomes RFC 9457
+//! It translates and nothing else: a body in `snake_case` becomes the engine's input, the engine's
+//! answer becomes `snake_case` again, and a [`Failure`](airlock_contract::Failure) becomes RFC 9457
 //! problem details. Paths and names are those of the earlier HTTP API, so its clients keep working.
 //!
 //! Invariants:

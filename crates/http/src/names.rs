@@ -1,4 +1,4 @@
-//! The contract's camelCase as the HTTP API's snake_case, and back.
+//! The contract's `camelCase` as the HTTP API's `snake_case`, and back.
 
 use serde_json::{Map, Value};
 
@@ -30,12 +30,12 @@ pub(crate) fn camel(name: &str) -> String {
     camel
 }
 
-/// An answer's keys in snake_case, at every depth.
+/// An answer's keys in `snake_case`, at every depth.
 pub(crate) fn to_snake(value: Value) -> Value {
     rename(value, usize::MAX, snake)
 }
 
-/// A body's keys in camelCase: the fields and those of `context`, not deeper, where names may be
+/// A body's keys in `camelCase`: the fields and those of `context`, not deeper, where names may be
 /// the caller's own.
 pub(crate) fn to_camel(value: Value) -> Value {
     rename(value, 2, camel)

@@ -1,9 +1,11 @@
 //! Paths and what they call.
 
+use std::collections::BTreeMap;
+
 use airlock_contract::{Failure, FailureType};
 use airlock_engine::Engine;
 use axum::body::Bytes;
-use axum::extract::{DefaultBodyLimit, Path, State};
+use axum::extract::{DefaultBodyLimit, Path, Query, State};
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
@@ -13,7 +15,7 @@ use secrecy::SecretString;
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use crate::names::{to_camel, to_snake};
+use crate::names::{camel, to_camel, to_snake};
 use crate::problem::Problem;
 use crate::{MAX_BODY_BYTES, auth};
 
@@ -30,6 +32,10 @@ pub(crate) fn router(
         .route("/api/v1/safety/budget/create", post(create_budget))
         .route("/api/v1/safety/budget/spend", post(spend_budget))
         .route("/api/v1/safety/budget/can-spend", post(can_spend))
+        .route("/api/v1/safety/budget/top-up", post(top_up_budget))
+        .route("/api/v1/safety/budget/reset-circuit", post(reset_circuit))
+        .route("/api/v1/safety/budgets", get(list_budgets))
+        .route("/api/v1/safety/ledger/{*run_id}", get(budget_ledger))
         .route("/api/v1/safety/budget/{*run_id}", get(get_budget).delete(delete_budget))
         .layer(DefaultBodyLimit::max(MAX_BODY_BYTES))
         .with_state(engine.clone())
@@ -83,6 +89,40 @@ async fn spend_budget(State(engine): State<Engine>, body: Bytes) -> Answer {
 
 async fn can_spend(State(engine): State<Engine>, body: Bytes) -> Answer {
     answer(StatusCode::OK, &engine.can_spend(&read(&body)?).await?)
+}
+
+async fn top_up_budget(State(engine): State<Engine>, body: Bytes) -> Answer {
+    answer(StatusCode::OK, &engine.top_up_budget(&read(&body)?, None).await?)
+}
+
+async fn reset_circuit(State(engine): State<Engine>, body: Bytes) -> Answer {
+    answer(StatusCode::OK, &engine.reset_circuit(&read(&body)?).await?)
+}
+
+async fn list_budgets(
+    State(engine): State<Engine>,
+    Query(query): Query<BTreeMap<String, String>>,
+) -> Answer {
+    answer(StatusCode::OK, &engine.list_budgets(&asked(query)).await?)
+}
+
+async fn budget_ledger(
+    State(engine): State<Engine>,
+    Path(run_id): Path<String>,
+    Query(query): Query<BTreeMap<String, String>>,
+) -> Answer {
+    let mut input = asked(query);
+    input["runId"] = run_id.into();
+    answer(StatusCode::OK, &engine.budget_ledger(&input).await?)
+}
+
+/// A query string as the engine's input: `limit` is a number, all else is text.
+fn asked(query: BTreeMap<String, String>) -> Value {
+    let read = |(name, text): (String, String)| {
+        let number = text.parse::<u64>().ok().filter(|_| name == "limit");
+        (camel(&name), number.map_or_else(|| text.into(), Value::from))
+    };
+    Value::Object(query.into_iter().map(read).collect())
 }
 
 async fn get_budget(State(engine): State<Engine>, Path(run_id): Path<String>) -> Answer {

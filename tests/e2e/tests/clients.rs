@@ -83,7 +83,7 @@ fn a_rust_client_and_the_hosted_workflow() {
         Client, ClientOptions, Connection, ConnectionOptions, UntypedWorkflow,
         WorkflowGetResultOptions, WorkflowStartOptions,
     };
-    use temporalio_common::data_converters::RawValue;
+    use temporalio_common::data_converters::{PayloadConverter, RawValue};
 
     let stack = Stack::start();
     let account = stack.budget("1.00");
@@ -96,7 +96,7 @@ fn a_rust_client_and_the_hosted_workflow() {
         let client =
             Client::new(connection, ClientOptions::new("default").build()).expect("a client");
         let id = format!("rust-{}", rand::random::<u64>());
-        let payload = RawValue::from_value(&input, &Default::default());
+        let payload = RawValue::from_value(&input, &PayloadConverter::default());
         let handle = client
             .start_workflow(
                 UntypedWorkflow::new("safeExecution"),
@@ -109,7 +109,7 @@ fn a_rust_client_and_the_hosted_workflow() {
             .get_result(WorkflowGetResultOptions::default())
             .await
             .expect("the workflow ends well");
-        raw.to_value(&Default::default())
+        raw.to_value(&PayloadConverter::default())
     });
     assert_eq!(result["stdout"], json!("from the workflow\n"), "{result:#}");
     stack.assert_clean(&account);

@@ -3,6 +3,12 @@
 //! Each test starts a stack of its own with `airlock dev` on free ports, in a temporary folder,
 //! and stops it; after each, no sandbox is left and the ledger balances.
 
+#![expect(
+    clippy::expect_used,
+    clippy::print_stderr,
+    reason = "a test that cannot go on says why and ends"
+)]
+
 mod budgets;
 mod cli;
 mod clients;

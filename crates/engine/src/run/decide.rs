@@ -145,7 +145,7 @@ pub(crate) fn redacted(mut decision: PolicyDecision, redactor: &Redactor) -> Pol
 
 /// The failure for a denial.
 pub(crate) fn denied(decision: &PolicyDecision) -> Failure {
-    let remedy = decision.remedy.as_deref().map(|r| format!(" {r}")).unwrap_or_default();
+    let remedy = decision.remedy.as_deref().map(|r| format!(". Instead: {r}")).unwrap_or_default();
     Failure::new(
         FailureType::PolicyDenied,
         format!("the policy refuses this: {}{remedy}", decision.reason),
