@@ -112,9 +112,9 @@ impl Default for OutputCaps {
 impl Default for Margins {
     fn default() -> Self {
         Self {
-            setup: Duration::from_secs(60),
-            cleanup: Duration::from_secs(60),
-            install: Duration::from_secs(180),
+            setup: Duration::from_mins(1),
+            cleanup: Duration::from_mins(1),
+            install: Duration::from_mins(3),
         }
     }
 }
@@ -123,7 +123,7 @@ impl Default for LeaseLengths {
     fn default() -> Self {
         Self {
             backoff: Duration::from_secs(100),
-            slack: Duration::from_secs(60),
+            slack: Duration::from_mins(1),
             max: Duration::from_hours(1),
         }
     }

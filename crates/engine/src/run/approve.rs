@@ -97,7 +97,8 @@ impl Run {
     fn preview(&self, inputs: &[ExecuteInput]) -> String {
         let mut text = String::new();
         for input in inputs {
-            let what = input.command.as_deref().or(input.code.as_ref().map(|c| c.source.as_str()));
+            let what =
+                input.command.as_deref().or_else(|| Some(input.code.as_ref()?.source.as_str()));
             text.push_str(what.unwrap_or_default());
             text.push('\n');
             if text.len() > PREVIEW {

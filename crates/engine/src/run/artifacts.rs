@@ -89,7 +89,7 @@ impl Run {
                 }
             }
             Err(SandboxError::TooLarge { .. }) => {
-                let size = sandbox.stat(user, path).await.map_or(0, |info| size_of(&info));
+                let size = sandbox.stat(user, path).await.map_or(0, |info| info.size);
                 omitted(path, size, "larger than what a result may hold")
             }
             Err(SandboxError::NotFound { .. }) => omitted(path, 0, "no such file"),
@@ -100,10 +100,6 @@ impl Run {
             }
         }
     }
-}
-
-fn size_of(info: &airlock_e2b::EntryInfo) -> u64 {
-    u64::try_from(info.size).unwrap_or(0)
 }
 
 fn omitted(path: &str, bytes: u64, why: &str) -> Artifact {

@@ -51,7 +51,8 @@ pub(crate) struct Texts {
 /// One stream as a result shows it.
 #[derive(Clone, Debug, Default, PartialEq, serde::Serialize, serde::Deserialize)]
 pub(crate) struct Text {
-    pub(crate) text: String,
+    #[serde(rename = "text")]
+    pub(crate) kept: String,
     /// Bytes that the command wrote.
     pub(crate) bytes: u64,
     pub(crate) truncated: bool,
@@ -156,7 +157,7 @@ impl Capture {
             captured.kept.push(&clean);
             let (text, truncated) = captured.kept.text();
             let bytes = captured.offset + captured.skipped;
-            let text = Text { text, bytes, truncated };
+            let text = Text { kept: text, bytes, truncated };
             match channel {
                 Channel::Out => texts.stdout = text,
                 Channel::Err => texts.stderr = text,
@@ -267,7 +268,7 @@ mod tests {
         let mut short = capture(100);
         short.push(Channel::Out, "grüße\n".as_bytes());
         let texts = short.finish();
-        assert_eq!((texts.stdout.text.as_str(), texts.stdout.truncated), ("grüße\n", false));
+        assert_eq!((texts.stdout.kept.as_str(), texts.stdout.truncated), ("grüße\n", false));
 
         let mut long = capture(100);
         for i in 0..1000 {
@@ -275,9 +276,9 @@ mod tests {
         }
         let texts = long.finish();
         assert!(texts.stdout.truncated);
-        assert!(texts.stdout.text.starts_with("line 0\n"), "{}", texts.stdout.text);
-        assert!(texts.stdout.text.ends_with("line 999\n"), "{}", texts.stdout.text);
-        assert!(texts.stdout.text.len() < 200);
+        assert!(texts.stdout.kept.starts_with("line 0\n"), "{}", texts.stdout.kept);
+        assert!(texts.stdout.kept.ends_with("line 999\n"), "{}", texts.stdout.kept);
+        assert!(texts.stdout.kept.len() < 200);
         let written: usize = (0..1000).map(|i| format!("line {i}\n").len()).sum();
         assert_eq!(texts.stdout.bytes, written as u64);
     }
@@ -289,8 +290,8 @@ mod tests {
         capture.gap(Channel::Out, 5000);
         capture.push(Channel::Out, b"ret-rest\nlast\n");
         let texts = capture.finish();
-        assert!(!texts.stdout.text.contains("ret-rest"), "{}", texts.stdout.text);
-        assert!(texts.stdout.text.ends_with("last\n"));
+        assert!(!texts.stdout.kept.contains("ret-rest"), "{}", texts.stdout.kept);
+        assert!(texts.stdout.kept.ends_with("last\n"));
         assert_eq!(texts.stdout.bytes, 9 + 5000 + 14);
     }
 

@@ -20,7 +20,7 @@ const CHUNK: u64 = 1024 * 1024;
 /// The wrapper ends the command at its time; this much later the engine does.
 const BACKSTOP: Duration = Duration::from_secs(20);
 /// How long a sandbox may not answer before the run is handed to the next attempt.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 /// The messenger writes no line longer than this.
 const MAX_LINE: usize = 256;
 /// Pace of the reads: quick at first.
@@ -45,7 +45,7 @@ pub(crate) struct Ended {
 /// What the messenger said, or why it says no more.
 #[derive(Debug, PartialEq, Eq)]
 enum Heard {
-    Ended(Ended),
+    End(Ended),
     /// The runner is gone and left no exit code.
     Dead,
     /// No lock and no script.
@@ -64,7 +64,7 @@ impl Run {
         loop {
             let began = Instant::now();
             match self.listen(stop, job, overdue).await? {
-                Heard::Ended(ended) => {
+                Heard::End(ended) => {
                     self.read_rest().await?;
                     return Ok(ended);
                 }
@@ -330,7 +330,7 @@ fn read_word(line: &str) -> Option<Word> {
     let (timed_out, killed) = (number() == Some(1), number() == Some(1));
     let started_ms = number().unwrap_or(0);
     let ended_ms = number().unwrap_or(0);
-    Some(Word::Last(Heard::Ended(Ended { code, timed_out, killed, started_ms, ended_ms })))
+    Some(Word::Last(Heard::End(Ended { code, timed_out, killed, started_ms, ended_ms })))
 }
 
 #[cfg(test)]
@@ -345,11 +345,11 @@ mod tests {
         };
         let ended =
             Ended { code: Some(3), timed_out: false, killed: true, started_ms: 17, ended_ms: 18 };
-        assert_eq!(heard("ended 3 0 1 17 18"), Some(Heard::Ended(ended)));
+        assert_eq!(heard("ended 3 0 1 17 18"), Some(Heard::End(ended)));
         assert_eq!(heard("dead"), Some(Heard::Dead));
         assert_eq!(heard("lost"), Some(Heard::Vanished));
         assert_eq!(heard("hello"), None);
         let forged = heard("ended 99999999999 x");
-        assert!(matches!(forged, Some(Heard::Ended(Ended { code: None, .. }))), "{forged:?}");
+        assert!(matches!(forged, Some(Heard::End(Ended { code: None, .. }))), "{forged:?}");
     }
 }

@@ -155,7 +155,8 @@ impl Job {
         timeout: Duration,
         user: &str,
     ) -> Self {
-        let names: String = packages.names.iter().map(|name| format!(" {}", quote(name))).collect();
+        let quoted: Vec<String> = packages.names.iter().map(|name| quote(name)).collect();
+        let names = format!(" {}", quoted.join(" "));
         let (line, user) = match packages.manager {
             PackageManager::Pip => (
                 format!("python3 -m pip install --no-input --disable-pip-version-check --{names}"),

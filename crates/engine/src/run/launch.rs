@@ -48,8 +48,8 @@ impl CommandEnd {
         result.status = self.status;
         result.exit_code = self.exit_code;
         result.signal = self.signal;
-        result.stdout = self.texts.stdout.text;
-        result.stderr = self.texts.stderr.text;
+        result.stdout = self.texts.stdout.kept;
+        result.stderr = self.texts.stderr.kept;
         result.stdout_bytes = self.texts.stdout.bytes;
         result.stderr_bytes = self.texts.stderr.bytes;
         result.stdout_truncated = self.texts.stdout.truncated;
@@ -226,8 +226,8 @@ impl Run {
             "executionId": self.execution(),
             "sandboxId": sandbox_id,
             "why": why,
-            "stdout": texts.stdout.text,
-            "stderr": texts.stderr.text,
+            "stdout": texts.stdout.kept,
+            "stderr": texts.stderr.kept,
             "stdoutBytes": texts.stdout.bytes,
             "stderrBytes": texts.stderr.bytes,
         }))

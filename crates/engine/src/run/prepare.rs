@@ -72,10 +72,10 @@ impl Run {
         self.write(&file.path, bytes).await?;
         let (Some(mode), Some(live)) = (&file.mode, &self.live) else { return Ok(()) };
         let path = file.path.strip_prefix("~/").unwrap_or(&file.path);
-        let line = format!("cd; chmod {mode} -- {}", quote(path));
-        let mut chmod = StartProcess::new("/bin/sh", ["-c".to_owned(), line]);
-        chmod.user = Some(self.core.config.user.clone());
-        live.sandbox.run(&chmod, 1024).await?;
+        let script = format!("cd; chmod {mode} -- {}", quote(path));
+        let mut process = StartProcess::new("/bin/sh", ["-c".to_owned(), script]);
+        process.user = Some(self.core.config.user.clone());
+        live.sandbox.run(&process, 1024).await?;
         Ok(())
     }
 

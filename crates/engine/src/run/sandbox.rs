@@ -15,6 +15,9 @@ use secrecy::{ExposeSecret as _, SecretString};
 use super::{Halt, Run, now_ms, rfc3339};
 use crate::{failure, metrics};
 
+/// The label that says when creation was asked for, in milliseconds since 1970.
+const CREATED: &str = "createdAtMs";
+
 /// Slots of a sandbox that replaces a lost one begin here.
 const GENERATION: u32 = 10_000;
 
@@ -71,7 +74,11 @@ impl Run {
         let found = self.core.e2b.list(&query).await.map_err(|e| failure::sandbox(&e))?;
         let Some(info) = found.first() else { return Ok(None) };
         match self.core.e2b.connect(&info.id, Some(self.lease_length())).await {
-            Ok(sandbox) => Ok(Some((sandbox, info.started_at.as_millisecond()))),
+            Ok(sandbox) => {
+                // The creator's own word, so that the lease it may have left is the same lease.
+                let created = info.metadata.get(CREATED).and_then(|ms| ms.parse().ok());
+                Ok(Some((sandbox, created.unwrap_or_else(|| info.started_at.as_millisecond()))))
+            }
             Err(error) if is_gone(&error) => Ok(None),
             Err(error) => Err(failure::sandbox(&error).into()),
         }
@@ -81,13 +88,14 @@ impl Run {
         let mut metadata = spec.labels.clone();
         metadata.extend(self.identity_labels(self.slot(spec.slot)));
         metadata.extend(self.more_labels());
+        let (began, began_ms) = (Instant::now(), now_ms());
+        metadata.insert(CREATED.to_owned(), began_ms.to_string());
         let mut create = CreateSandbox {
             metadata,
             network: spec.network.clone(),
             idempotency_key: Some(self.creation_key(self.slot(spec.slot))),
             ..CreateSandbox::new(&spec.template, self.lease_length())
         };
-        let (began, began_ms) = (Instant::now(), now_ms());
         let mut created = self.core.e2b.create(&create).await;
         if matches!(created, Err(airlock_e2b::Error::Conflict { .. })) {
             // An earlier attempt asked for another lifetime under this key, and what it got, if

@@ -1,6 +1,8 @@
 //! The way of a run, from its input to its result, on a real Redis and a real sandbox host.
 //! Nothing here knows Temporal: [`support::TestContext`] is the door.
 
+#![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
+
 mod batch;
 mod endings;
 mod hand_over;

@@ -8,7 +8,7 @@ use std::time::{Duration, SystemTime};
 use airlock_approval::Approvals;
 use airlock_audit::Log;
 use airlock_budget::{Ledger, NewBudget, PriceCard};
-use airlock_contract::{AccountId, BudgetStatus, ExecutionId, Heartbeat, RunIdentity};
+use airlock_contract::{BudgetStatus, Heartbeat, RunIdentity};
 use airlock_e2b::{Client, ListQuery};
 use airlock_engine::{
     Attempt, Config, Ending, Engine, Liveness, NoSecrets, Parts, RunContext, SecretSource,
@@ -16,7 +16,7 @@ use airlock_engine::{
 };
 use airlock_policy::Gate;
 use airlock_redaction::Redactor;
-use airlock_runs::{RunKey, Runs};
+use airlock_runs::Runs;
 use airlock_sandbox_host::Host;
 use airlock_testing::RedisServer;
 use async_trait::async_trait;
@@ -184,15 +184,6 @@ impl TestContext {
 
     pub(crate) fn set_liveness(&self, liveness: Liveness) {
         *self.liveness.lock() = liveness;
-    }
-
-    pub(crate) fn execution(&self) -> ExecutionId {
-        ExecutionId::of(&self.identity)
-    }
-
-    pub(crate) fn key(&self) -> RunKey {
-        let account: AccountId = ACCOUNT.parse().unwrap();
-        RunKey::new(account, self.execution())
     }
 
     /// What the last heartbeat showed of the output.
