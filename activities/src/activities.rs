@@ -23,7 +23,12 @@ pub(crate) fn main_queue(engine: &Engine) -> Registry {
 
 /// The activities of the admin task queue.
 pub(crate) fn admin_queue(engine: &Engine) -> Registry {
-    Registry::new().with(names::DELETE_BUDGET, with(engine, budget::delete_budget))
+    Registry::new()
+        .with(names::DELETE_BUDGET, with(engine, budget::delete_budget))
+        .with(names::TOP_UP_BUDGET, with(engine, budget::top_up_budget))
+        .with(names::RESET_CIRCUIT, with(engine, budget::reset_circuit))
+        .with(names::LIST_BUDGETS, with(engine, budget::list_budgets))
+        .with(names::GET_BUDGET_LEDGER, with(engine, budget::get_budget_ledger))
 }
 
 /// `activity` with its engine.

@@ -55,3 +55,41 @@ pub(crate) async fn delete_budget(
 ) -> Result<Value, Ending> {
     json(engine.delete_budget(&input).await)
 }
+
+/// `topUpBudget`: `TopUpBudgetInput` -> `BudgetStatus`. On the admin queue. Without a key of the
+/// caller's own the activity's execution is the key, so that its retries count once.
+pub(crate) async fn top_up_budget(
+    engine: Engine,
+    context: Context,
+    input: Value,
+) -> Result<Value, Ending> {
+    let key = ExecutionId::of(context.identity());
+    json(engine.top_up_budget(&input, Some(key.as_str())).await)
+}
+
+/// `resetCircuit`: `ResetCircuitInput` -> `BudgetStatus`. On the admin queue.
+pub(crate) async fn reset_circuit(
+    engine: Engine,
+    _context: Context,
+    input: Value,
+) -> Result<Value, Ending> {
+    json(engine.reset_circuit(&input).await)
+}
+
+/// `listBudgets`: `ListBudgetsInput` -> `BudgetList`. On the admin queue: it shows every tenant.
+pub(crate) async fn list_budgets(
+    engine: Engine,
+    _context: Context,
+    input: Value,
+) -> Result<Value, Ending> {
+    json(engine.list_budgets(&input).await)
+}
+
+/// `getBudgetLedger`: `BudgetLedgerInput` -> `BudgetLedger`. On the admin queue.
+pub(crate) async fn get_budget_ledger(
+    engine: Engine,
+    _context: Context,
+    input: Value,
+) -> Result<Value, Ending> {
+    json(engine.budget_ledger(&input).await)
+}

@@ -5,9 +5,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use airlock_contract::ExecutionId;
+use airlock_store::Connection;
 use futures_util::future::try_join_all;
 use redis::Script;
-use redis::aio::ConnectionManager;
 
 use crate::{Approval, Error, NewRequest, State};
 
@@ -34,7 +34,7 @@ impl Default for Options {
 /// The approvals of a deployment. Cheap to clone.
 #[derive(Clone)]
 pub struct Approvals {
-    conn: ConnectionManager,
+    conn: Connection,
     prefix: Arc<str>,
     options: Options,
     scripts: Arc<Scripts>,
@@ -58,7 +58,7 @@ impl std::fmt::Debug for Approvals {
 
 impl Approvals {
     /// Keeps approvals under `prefix` (no braces in it).
-    pub fn new(conn: ConnectionManager, prefix: &str, options: Options) -> Self {
+    pub fn new(conn: impl Into<Connection>, prefix: &str, options: Options) -> Self {
         let scripts = Scripts {
             request: Script::new(include_str!("lua/request.lua")),
             get: Script::new(include_str!("lua/get.lua")),
@@ -66,7 +66,7 @@ impl Approvals {
             consume: Script::new(include_str!("lua/consume.lua")),
             pending: Script::new(include_str!("lua/pending.lua")),
         };
-        Self { conn, prefix: prefix.into(), options, scripts: Arc::new(scripts) }
+        Self { conn: conn.into(), prefix: prefix.into(), options, scripts: Arc::new(scripts) }
     }
 
     /// Asks for an approval. The same digest in the same execution finds the same request, in

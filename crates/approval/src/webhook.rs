@@ -16,10 +16,10 @@ mod sign;
 
 use std::time::Duration;
 
+use airlock_store::Connection;
 use futures_util::future::join_all;
 use jiff::Timestamp;
 use redis::Script;
-use redis::aio::ConnectionManager;
 use reqwest::redirect::Policy;
 use secrecy::SecretString;
 use serde::Serialize;
@@ -134,7 +134,7 @@ impl Default for Options {
 
 /// The webhooks of a deployment.
 pub struct Webhooks {
-    conn: ConnectionManager,
+    conn: Connection,
     prefix: String,
     client: reqwest::Client,
     endpoints: Vec<Endpoint>,
@@ -172,7 +172,7 @@ impl Occasion {
 impl Webhooks {
     /// Sends to every endpoint. Redirects are not followed.
     pub fn new(
-        conn: ConnectionManager,
+        conn: impl Into<Connection>,
         prefix: &str,
         endpoints: Vec<Endpoint>,
         options: Options,
@@ -186,7 +186,14 @@ impl Webhooks {
             .build()
             .map_err(|error| Error::Client(error.without_url()))?;
         let confirm = Script::new(include_str!("lua/confirm.lua"));
-        Ok(Self { conn, prefix: prefix.to_owned(), client, endpoints, options, confirm })
+        Ok(Self {
+            conn: conn.into(),
+            prefix: prefix.to_owned(),
+            client,
+            endpoints,
+            options,
+            confirm,
+        })
     }
 
     /// Tells every endpoint, and tries again while that may help; this may take minutes, so spawn

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use airlock_contract::{AccountId, ExecutionId};
-use redis::aio::ConnectionManager;
+use airlock_store::Connection;
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncSeekExt as _, BufReader};
 
 use crate::record::{MAX_RECORD_BYTES, Sealed};
@@ -34,7 +34,7 @@ pub struct Reader(Source);
 
 #[derive(Clone)]
 enum Source {
-    Redis { conn: ConnectionManager, prefix: String },
+    Redis { conn: Connection, prefix: String },
     File(PathBuf),
 }
 
@@ -65,8 +65,8 @@ impl Filter {
 
 impl Reader {
     /// Reads the streams under `prefix`.
-    pub fn redis(conn: ConnectionManager, prefix: &str) -> Self {
-        Self(Source::Redis { conn, prefix: prefix.to_owned() })
+    pub fn redis(conn: impl Into<Connection>, prefix: &str) -> Self {
+        Self(Source::Redis { conn: conn.into(), prefix: prefix.to_owned() })
     }
 
     /// Reads a file.
@@ -123,14 +123,14 @@ fn file_error(path: &std::path::Path) -> impl FnOnce(std::io::Error) -> Error {
 }
 
 /// Every writer there is, the one that wrote last first.
-async fn writers(conn: &ConnectionManager, prefix: &str) -> Result<Vec<String>, Error> {
+async fn writers(conn: &Connection, prefix: &str) -> Result<Vec<String>, Error> {
     let mut conn = conn.clone();
     let key = writers_key(prefix);
     Ok(redis::cmd("ZREVRANGE").arg(key).arg(0).arg(-1).query_async(&mut conn).await?)
 }
 
 async fn stream_tails(
-    conn: &ConnectionManager,
+    conn: &Connection,
     prefix: &str,
     limit: usize,
     filter: &Filter,
@@ -164,7 +164,7 @@ async fn stream_tails(
 }
 
 async fn all_of_stream(
-    conn: &ConnectionManager,
+    conn: &Connection,
     prefix: &str,
     writer: &str,
     each: &mut impl FnMut(&[u8]),

@@ -2,100 +2,17 @@
 
 use std::collections::{BTreeSet, HashMap};
 
-use airlock_contract::{AccountId, BudgetStatus, Usd};
+use airlock_contract::{AccountId, BudgetStatus, LedgerEntry, LedgerEntryKind};
 use jiff::Timestamp;
 use redis::RedisError;
-use redis::aio::ConnectionManager;
 
 use crate::Error;
 use crate::ledger::Ledger;
 use crate::reply::{nanos, odd};
 use crate::script::{Arg, Record};
 
-/// Keys looked at in one call of a scan.
-const SCAN_COUNT: u32 = 1000;
 /// Holds returned in one call of a sweep, so that no call holds up the server for long.
 const SWEEP_COUNT: i64 = 500;
-
-/// What an entry of the ledger stands for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum EntryKind {
-    /// The account was made; the amount is its limit.
-    Created,
-    /// An amount was held.
-    Reserved,
-    /// A hold was raised by the amount.
-    Extended,
-    /// A hold was settled; the amount was booked.
-    Settled,
-    /// A hold was returned whole by its owner.
-    Voided,
-    /// A hold was returned because its lease ended.
-    Returned,
-    /// The amount was booked without a hold.
-    Spent,
-    /// The limit was raised by the amount.
-    ToppedUp,
-    /// An open circuit was let try again.
-    CircuitReset,
-}
-
-impl EntryKind {
-    /// The name in the ledger.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Created => "created",
-            Self::Reserved => "reserved",
-            Self::Extended => "extended",
-            Self::Settled => "settled",
-            Self::Voided => "voided",
-            Self::Returned => "returned",
-            Self::Spent => "spent",
-            Self::ToppedUp => "toppedUp",
-            Self::CircuitReset => "circuitReset",
-        }
-    }
-
-    /// Whether the amount counts as spent.
-    pub const fn is_booking(self) -> bool {
-        matches!(self, Self::Settled | Self::Spent)
-    }
-
-    fn named(name: &str) -> Option<Self> {
-        [
-            Self::Created,
-            Self::Reserved,
-            Self::Extended,
-            Self::Settled,
-            Self::Voided,
-            Self::Returned,
-            Self::Spent,
-            Self::ToppedUp,
-            Self::CircuitReset,
-        ]
-        .into_iter()
-        .find(|kind| kind.as_str() == name)
-    }
-}
-
-/// One entry of an account's ledger.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct LedgerEntry {
-    /// Its place: `<ms since 1970>-<number>`, rising.
-    pub entry_id: String,
-    /// RFC 3339, by the clock of Redis.
-    pub at: String,
-    /// What happened.
-    pub kind: EntryKind,
-    /// The hold's id or the idempotency key; empty if there is none.
-    pub id: String,
-    /// How much.
-    pub amount: Usd,
-    /// The account that was asked: this one, or one below it that this one paid for.
-    pub via: AccountId,
-    /// What for, as the caller put it.
-    pub description: String,
-}
 
 impl Ledger {
     /// The account's ledger, the newest entry first, at most `most`. Bookings through accounts below
@@ -175,30 +92,17 @@ impl Ledger {
         type_name: &str,
         kind: &str,
     ) -> Result<BTreeSet<(String, String)>, Error> {
-        let mut connection: ConnectionManager = self.connection.clone();
         let mut found = BTreeSet::new();
-        let mut cursor = "0".to_owned();
-        loop {
-            let (next, keys): (String, Vec<Vec<u8>>) = redis::cmd("SCAN")
-                .arg(&cursor)
-                .arg(&["MATCH", pattern, "TYPE", type_name])
-                .arg("COUNT")
-                .arg(SCAN_COUNT)
-                .query_async(&mut connection)
-                .await?;
-            // An id may hold any bytes, so a key that looks like ours is read, not trusted.
-            for key in keys.iter().filter_map(|key| std::str::from_utf8(key).ok()) {
-                if let Some((family, rest)) = self.keys.parted(key)
-                    && let Some(rest) = rest.strip_prefix(kind)
-                {
-                    found.insert((family.to_owned(), rest.to_owned()));
-                }
+        // An id may hold any bytes, so a key that looks like ours is read, not trusted.
+        for key in self.connection.scan(pattern, type_name).await? {
+            if let Ok(key) = std::str::from_utf8(&key)
+                && let Some((family, rest)) = self.keys.parted(key)
+                && let Some(rest) = rest.strip_prefix(kind)
+            {
+                found.insert((family.to_owned(), rest.to_owned()));
             }
-            if next == "0" {
-                return Ok(found);
-            }
-            cursor = next;
         }
+        Ok(found)
     }
 }
 
@@ -208,7 +112,7 @@ fn entry(entry_id: String, mut fields: HashMap<String, String>) -> Result<Ledger
     let at = millis.and_then(|millis| Timestamp::from_millisecond(millis).ok());
     Ok(LedgerEntry {
         at: at.ok_or_else(|| odd("a ledger entry lacks its time"))?.to_string(),
-        kind: EntryKind::named(&take("kind")).ok_or_else(|| odd("a ledger entry's kind"))?,
+        kind: LedgerEntryKind::named(&take("kind")).ok_or_else(|| odd("a ledger entry's kind"))?,
         id: take("id"),
         amount: nanos(&take("amount"))?,
         via: take("via").parse().map_err(|_| odd("a ledger entry's account"))?,

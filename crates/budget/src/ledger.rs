@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use airlock_contract::{AccountId, BudgetStatus, CanSpend, Usd};
+use airlock_store::Connection;
 use redis::Script;
-use redis::aio::ConnectionManager;
 use uuid::Uuid;
 
 use crate::answer::{amount_at, detail, granted, not_found, reserved, settled, status, unknown};
@@ -25,7 +25,7 @@ const MAX_LEVELS: i64 = 8;
 /// Budget accounts and holds in Redis. Cheap to clone; all clones share one connection.
 #[derive(Clone)]
 pub struct Ledger {
-    pub(crate) connection: ConnectionManager,
+    pub(crate) connection: Connection,
     pub(crate) keys: Keys,
     pub(crate) settings: Settings,
     pub(crate) scripts: Arc<Scripts>,
@@ -42,14 +42,18 @@ impl std::fmt::Debug for Ledger {
 
 impl Ledger {
     /// A ledger whose keys start with `prefix`, which holds no braces, with default [`Settings`].
-    pub fn new(connection: ConnectionManager, prefix: &str) -> Self {
+    pub fn new(connection: impl Into<Connection>, prefix: &str) -> Self {
         Self::with_settings(connection, prefix, Settings::default())
     }
 
     /// The same with other settings.
-    pub fn with_settings(connection: ConnectionManager, prefix: &str, settings: Settings) -> Self {
+    pub fn with_settings(
+        connection: impl Into<Connection>,
+        prefix: &str,
+        settings: Settings,
+    ) -> Self {
         let scripts = Arc::new(Scripts::new());
-        Self { connection, keys: Keys::new(prefix), settings, scripts }
+        Self { connection: connection.into(), keys: Keys::new(prefix), settings, scripts }
     }
 
     /// Makes an account. The same arguments again answer the account as it is now; other ones are a
@@ -134,8 +138,6 @@ impl Ledger {
         description: Option<&str>,
     ) -> Result<Settled, Error> {
         let nanos = checked_amount(amount)?;
-        // A key of its own lets even this call be repeated on a new connection.
-        let own_key = || Uuid::new_v4().to_string();
         let key = idempotency_key.map_or_else(own_key, str::to_owned);
         let key = checked_id("idempotency key", &key)?;
         let args = [
@@ -238,14 +240,15 @@ impl Ledger {
         status(reply, Usd::ZERO)
     }
 
-    /// Raises the limit, once per key. An open circuit goes half-open if the new limit has room.
+    /// Raises the limit, once per key; without one each call is a top-up of its own. An open circuit goes half-open if the new limit has room.
     pub async fn top_up(
         &self,
         account: &AccountId,
         amount: Usd,
-        idempotency_key: &str,
+        idempotency_key: Option<&str>,
     ) -> Result<BudgetStatus, Error> {
-        let key = checked_id("idempotency key", idempotency_key)?;
+        let key = idempotency_key.map_or_else(own_key, str::to_owned);
+        let key = checked_id("idempotency key", &key)?;
         let args = [
             Arg::Int(checked_positive(amount)?),
             Arg::Text(key),
@@ -321,6 +324,11 @@ impl Ledger {
         let (connection, keys) = (&self.connection, &self.keys);
         Ok(script::call(connection, keys, &self.settings, script, account, record, args).await?)
     }
+}
+
+/// A key for a call that came without: it lets even this one be repeated on a new connection.
+fn own_key() -> String {
+    Uuid::new_v4().to_string()
 }
 
 fn conflict(reason: String) -> Error {

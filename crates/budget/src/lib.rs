@@ -27,8 +27,8 @@ mod reply;
 mod request;
 mod script;
 
+pub use airlock_contract::{LedgerEntry, LedgerEntryKind as EntryKind};
 pub use error::Error;
-pub use history::{EntryKind, LedgerEntry};
 pub use ledger::Ledger;
 pub use prices::{InvalidPrices, PriceCard, Spec};
 pub use reply::{Alert, Reserved, Settled};

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use airlock_contract::AccountId;
-use redis::aio::ConnectionManager;
+use airlock_store::Connection;
 use redis::{ErrorKind, RedisError, Script, ServerErrorKind};
 
 use crate::Settings;
@@ -102,7 +102,7 @@ pub(crate) enum Record<'a> {
 /// Sent by its hash; a server that does not know it (restarted, flushed, failed over) is given the
 /// text. A connection found dead is tried once more, since every operation is safe to repeat.
 pub(crate) async fn call(
-    connection: &ConnectionManager,
+    connection: &Connection,
     keys: &Keys,
     settings: &Settings,
     script: &Script,

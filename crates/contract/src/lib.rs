@@ -19,6 +19,7 @@ mod execute;
 mod failure;
 mod heartbeat;
 mod ids;
+mod ledger;
 mod money;
 pub mod names;
 mod problems;
@@ -42,5 +43,9 @@ pub use execute::{
 pub use failure::{Failure, FailureType};
 pub use heartbeat::{Heartbeat, Phase};
 pub use ids::{AccountId, ExecutionId, InvalidAccountId, RunIdentity};
+pub use ledger::{
+    BudgetLedger, BudgetLedgerInput, BudgetList, LedgerEntry, LedgerEntryKind, ListBudgetsInput,
+    ResetCircuitInput, TopUpBudgetInput,
+};
 pub use money::{InvalidAmount, Usd};
 pub use problems::{Problem, Problems};

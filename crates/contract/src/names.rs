@@ -23,6 +23,14 @@ pub const CAN_SPEND: &str = "canSpend";
 pub const GET_BUDGET: &str = "getBudget";
 /// Removes an account. `DeleteBudgetInput` -> `DeletedBudget`. On the admin queue.
 pub const DELETE_BUDGET: &str = "deleteBudget";
+/// Raises a limit. `TopUpBudgetInput` -> `BudgetStatus`. On the admin queue.
+pub const TOP_UP_BUDGET: &str = "topUpBudget";
+/// Lets an open circuit try again. `ResetCircuitInput` -> `BudgetStatus`. On the admin queue.
+pub const RESET_CIRCUIT: &str = "resetCircuit";
+/// The accounts there are. `ListBudgetsInput` -> `BudgetList`. On the admin queue.
+pub const LIST_BUDGETS: &str = "listBudgets";
+/// What happened on an account. `BudgetLedgerInput` -> `BudgetLedger`. On the admin queue.
+pub const GET_BUDGET_LEDGER: &str = "getBudgetLedger";
 
 /// Activities on the main queue.
 pub const MAIN_ACTIVITIES: [&str; 8] = [
@@ -36,7 +44,8 @@ pub const MAIN_ACTIVITIES: [&str; 8] = [
     GET_BUDGET,
 ];
 /// Activities on the admin queue.
-pub const ADMIN_ACTIVITIES: [&str; 1] = [DELETE_BUDGET];
+pub const ADMIN_ACTIVITIES: [&str; 5] =
+    [DELETE_BUDGET, TOP_UP_BUDGET, RESET_CIRCUIT, LIST_BUDGETS, GET_BUDGET_LEDGER];
 
 /// Plans, waits for an approval if one is needed, runs `safeExecuteCode`.
 pub const SAFE_EXECUTION: &str = "safeExecution";

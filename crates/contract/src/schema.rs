@@ -4,9 +4,10 @@ use schemars::{JsonSchema, schema_for};
 use serde_json::{Map, Value, json};
 
 use crate::{
-    BatchInput, BatchResult, BudgetStatus, CanSpend, CanSpendInput, CheckPolicyInput,
-    CreateBudgetInput, DeletedBudget, ExecuteInput, ExecuteResult, FailureType, GetBudgetInput,
-    Heartbeat, PolicyDecision, SpendBudgetInput, names,
+    BatchInput, BatchResult, BudgetLedger, BudgetLedgerInput, BudgetList, BudgetStatus, CanSpend,
+    CanSpendInput, CheckPolicyInput, CreateBudgetInput, DeletedBudget, ExecuteInput, ExecuteResult,
+    FailureType, GetBudgetInput, Heartbeat, ListBudgetsInput, PolicyDecision, ResetCircuitInput,
+    SpendBudgetInput, TopUpBudgetInput, names,
 };
 
 fn of<T: JsonSchema>() -> Value {
@@ -29,6 +30,10 @@ pub fn document() -> Value {
         (names::CAN_SPEND.to_owned(), activity::<CanSpendInput, CanSpend>()),
         (names::GET_BUDGET.to_owned(), activity::<GetBudgetInput, BudgetStatus>()),
         (names::DELETE_BUDGET.to_owned(), activity::<GetBudgetInput, DeletedBudget>()),
+        (names::TOP_UP_BUDGET.to_owned(), activity::<TopUpBudgetInput, BudgetStatus>()),
+        (names::RESET_CIRCUIT.to_owned(), activity::<ResetCircuitInput, BudgetStatus>()),
+        (names::LIST_BUDGETS.to_owned(), activity::<ListBudgetsInput, BudgetList>()),
+        (names::GET_BUDGET_LEDGER.to_owned(), activity::<BudgetLedgerInput, BudgetLedger>()),
     ]);
     let failures: Vec<Value> = FailureType::ALL
         .iter()

@@ -19,6 +19,7 @@ mod doors;
 mod engine;
 mod execute;
 mod failure;
+mod ledger_doors;
 pub mod metrics;
 mod plan;
 mod pulse;

@@ -6,8 +6,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use airlock_store::Connection;
 use redis::Script;
-use redis::aio::ConnectionManager;
 
 use crate::Error;
 
@@ -40,7 +40,7 @@ pub enum Permit {
 /// Limits shared by all workers under one prefix. Cheap to clone.
 #[derive(Clone)]
 pub struct Admission {
-    conn: ConnectionManager,
+    conn: Connection,
     prefix: Arc<str>,
     scripts: Arc<(Script, Script)>,
 }
@@ -53,10 +53,10 @@ impl std::fmt::Debug for Admission {
 
 impl Admission {
     /// Keeps its counts under `prefix`.
-    pub fn new(conn: ConnectionManager, prefix: &str) -> Self {
+    pub fn new(conn: impl Into<Connection>, prefix: &str) -> Self {
         let admit = Script::new(include_str!("lua/admit.lua"));
         let permit = Script::new(include_str!("lua/permit.lua"));
-        Self { conn, prefix: prefix.into(), scripts: Arc::new((admit, permit)) }
+        Self { conn: conn.into(), prefix: prefix.into(), scripts: Arc::new((admit, permit)) }
     }
 
     /// Takes one token from the bucket `name`; none if taken, else how long to wait before asking

@@ -5,15 +5,15 @@
 
 use std::time::Duration;
 
+use airlock_store::Connection;
 use redis::Script;
-use redis::aio::ConnectionManager;
 use uuid::Uuid;
 
 use crate::Error;
 
 /// One process's standing for one seat.
 pub struct Leadership {
-    conn: ConnectionManager,
+    conn: Connection,
     key: String,
     token: String,
     lead: Script,
@@ -28,9 +28,9 @@ impl std::fmt::Debug for Leadership {
 
 impl Leadership {
     /// Stands for the seat `name` (such as `reaper`) under `prefix`, with a token of its own.
-    pub fn new(conn: ConnectionManager, prefix: &str, name: &str) -> Self {
+    pub fn new(conn: impl Into<Connection>, prefix: &str, name: &str) -> Self {
         Self {
-            conn,
+            conn: conn.into(),
             key: format!("{prefix}:leader:{name}"),
             token: Uuid::new_v4().to_string(),
             lead: Script::new(include_str!("lua/lead.lua")),

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use airlock_contract::Phase;
-use redis::aio::ConnectionManager;
+use airlock_store::Connection;
 use redis::{FromRedisValue, Script, ScriptInvocation, Value as Reply};
 use serde_json::Value;
 
@@ -23,7 +23,7 @@ const MAX_NOTE_NAME_BYTES: usize = 64;
 /// The run records of a fleet. Cheap to clone.
 #[derive(Clone)]
 pub struct Runs {
-    conn: ConnectionManager,
+    conn: Connection,
     prefix: Arc<str>,
     scripts: Arc<Scripts>,
 }
@@ -58,8 +58,8 @@ impl std::fmt::Debug for Runs {
 
 impl Runs {
     /// Keeps records under `prefix` (no braces in it).
-    pub fn new(conn: ConnectionManager, prefix: &str) -> Self {
-        Self { conn, prefix: prefix.into(), scripts: Arc::default() }
+    pub fn new(conn: impl Into<Connection>, prefix: &str) -> Self {
+        Self { conn: conn.into(), prefix: prefix.into(), scripts: Arc::default() }
     }
 
     /// Checks once at start that no newer version writes under this prefix; returns the version.

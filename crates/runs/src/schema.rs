@@ -1,14 +1,13 @@
 //! The version of everything under the prefix, checked once at start.
 
-use redis::aio::ConnectionManager;
-
 use crate::Error;
+use airlock_store::Connection;
 
 /// The version of keys and values that this build writes.
 pub const SCHEMA_VERSION: u32 = 1;
 
 /// Claims the prefix for this version, or refuses one that a newer version wrote.
-pub(crate) async fn check(mut conn: ConnectionManager, prefix: &str) -> Result<u32, Error> {
+pub(crate) async fn check(mut conn: Connection, prefix: &str) -> Result<u32, Error> {
     let key = format!("{prefix}:schema");
     let (_, found): (Option<String>, Option<String>) = redis::pipe()
         .cmd("SET")

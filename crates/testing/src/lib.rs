@@ -15,8 +15,10 @@
 #![forbid(unsafe_code)]
 #![expect(clippy::expect_used, reason = "used by tests alone: a panic is how a test fails")]
 
+mod cluster;
 mod find;
 mod server;
 
+pub use cluster::RedisCluster;
 pub use find::redis_servers;
 pub use server::{RedisServer, connect};

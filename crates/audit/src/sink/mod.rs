@@ -11,7 +11,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use ::redis::aio::ConnectionManager;
+use airlock_store::Connection;
 use parking_lot::Mutex;
 use tokio::time::{Instant, sleep, timeout};
 
@@ -61,8 +61,8 @@ struct Queue {
 
 impl Sink {
     /// A Redis stream for each writer, `<prefix>:audit:<writer>`. Required.
-    pub fn redis(conn: ConnectionManager, prefix: &str, options: RedisOptions) -> Self {
-        Self::new(Target::Redis(RedisSink::new(conn, prefix, options)))
+    pub fn redis(conn: impl Into<Connection>, prefix: &str, options: RedisOptions) -> Self {
+        Self::new(Target::Redis(RedisSink::new(conn.into(), prefix, options)))
     }
 
     /// A JSON Lines file, which several processes may share. Required. With `fsync`, a record is

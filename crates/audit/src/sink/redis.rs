@@ -4,9 +4,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
+use airlock_store::Connection;
 use jiff::Timestamp;
 use redis::Script;
-use redis::aio::ConnectionManager;
 
 use crate::{Error, Sealed};
 
@@ -31,7 +31,7 @@ impl Default for RedisOptions {
 /// Appends to `<prefix>:audit:<writer>`; `<prefix>:audit:writers` lists the writers by the time of
 /// their last record.
 pub(crate) struct RedisSink {
-    conn: ConnectionManager,
+    conn: Connection,
     prefix: String,
     options: RedisOptions,
     append: Script,
@@ -45,7 +45,7 @@ impl std::fmt::Debug for RedisSink {
 }
 
 impl RedisSink {
-    pub(crate) fn new(conn: ConnectionManager, prefix: &str, options: RedisOptions) -> Self {
+    pub(crate) fn new(conn: Connection, prefix: &str, options: RedisOptions) -> Self {
         Self {
             conn,
             prefix: prefix.to_owned(),

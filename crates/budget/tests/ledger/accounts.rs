@@ -78,7 +78,7 @@ async fn what_does_not_exist_is_not_found_by_any_operation() {
         refused!(ledger.extend(&key, usd("1"), LEASE).await, Error::NotFound { .. });
         refused!(ledger.settle(&key, usd("1"), "").await, Error::NotFound { .. });
         refused!(ledger.void(&key).await, Error::NotFound { .. });
-        refused!(ledger.top_up(&ghost, usd("1"), "k").await, Error::NotFound { .. });
+        refused!(ledger.top_up(&ghost, usd("1"), Some("k")).await, Error::NotFound { .. });
         refused!(ledger.reset_circuit(&ghost).await, Error::NotFound { .. });
         refused!(ledger.delete(&ghost).await, Error::NotFound { .. });
         refused!(ledger.history(&ghost, 10).await, Error::NotFound { .. });
@@ -162,7 +162,7 @@ async fn every_key_has_a_time_to_live_or_an_owner() {
                 }
             }
             store.ledger.spend(account, usd("0.1"), Some("key"), None).await.unwrap();
-            store.ledger.top_up(account, usd("0.1"), "key").await.unwrap();
+            store.ledger.top_up(account, usd("0.1"), Some("key")).await.unwrap();
         }
         let mut keys: Vec<String> = store.redis(&["KEYS", "*"]).await;
         keys.sort();
@@ -199,7 +199,7 @@ async fn the_history_tells_what_happened_and_its_bookings_are_what_was_spent() {
         store.ledger.reserve(&second, usd("1"), LEASE).await.unwrap();
         store.ledger.void(&second).await.unwrap();
         store.ledger.spend(&account, usd("0.2"), Some("key"), Some("a licence")).await.unwrap();
-        store.ledger.top_up(&account, usd("3"), "more").await.unwrap();
+        store.ledger.top_up(&account, usd("3"), Some("more")).await.unwrap();
 
         let history = store.ledger.history(&account, 100).await.unwrap();
         let told: Vec<_> = history
@@ -284,7 +284,7 @@ async fn every_operation_is_one_command() {
             ledger.settle(&key, usd("0.1"), "").await.unwrap();
             ledger.void(&hold(&account, "none")).await.unwrap();
             ledger.spend(&account, usd("0.1"), None, None).await.unwrap();
-            ledger.top_up(&account, usd("1"), id).await.unwrap();
+            ledger.top_up(&account, usd("1"), Some(id)).await.unwrap();
             ledger.reset_circuit(&account).await.unwrap();
             ledger.get(&account).await.unwrap();
         };

@@ -28,9 +28,9 @@ async fn a_settlement_over_the_limit_opens_the_circuit_until_a_top_up_has_room()
         let account = overspent(store).await;
         refused!(ledger.spend(&account, usd("0"), None, None).await, Error::CircuitOpen { .. });
         assert!(!ledger.can_spend(&account, usd("0")).await.unwrap().can_spend);
-        ledger.top_up(&account, usd("0.5"), "too little").await.unwrap();
+        ledger.top_up(&account, usd("0.5"), Some("too little")).await.unwrap();
         assert_eq!(circuit(ledger, &account).await, Circuit::Open);
-        ledger.top_up(&account, usd("1"), "enough").await.unwrap();
+        ledger.top_up(&account, usd("1"), Some("enough")).await.unwrap();
         assert_eq!(circuit(ledger, &account).await, Circuit::HalfOpen);
 
         // One is let through, and closes the circuit by staying within its means.
@@ -55,7 +55,7 @@ async fn a_trial_that_is_voided_leaves_room_for_another_and_one_that_overspends_
     on_every_server(async |store| {
         let ledger = &store.ledger;
         let account = overspent(store).await;
-        ledger.top_up(&account, usd("1"), "more").await.unwrap();
+        ledger.top_up(&account, usd("1"), Some("more")).await.unwrap();
         let (first, second) = (hold(&account, "1"), hold(&account, "2"));
         ledger.reserve(&first, usd("0.1"), LEASE).await.unwrap();
         ledger.void(&first).await.unwrap();
@@ -76,7 +76,7 @@ async fn a_trial_that_is_voided_leaves_room_for_another_and_one_that_overspends_
 async fn a_spending_is_a_trial_too() {
     on_every_server(async |store| {
         let account = overspent(store).await;
-        store.ledger.top_up(&account, usd("1"), "more").await.unwrap();
+        store.ledger.top_up(&account, usd("1"), Some("more")).await.unwrap();
         let status = store.ledger.spend(&account, usd("0.1"), None, None).await.unwrap();
         assert_eq!(status.circuit, Circuit::Closed);
     })

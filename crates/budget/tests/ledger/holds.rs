@@ -78,8 +78,8 @@ async fn the_same_id_with_other_arguments_is_a_conflict() {
             ledger.spend(&account, usd("2"), Some("key"), None).await,
             Error::Conflict { reason } if reason.contains("1 USD")
         );
-        ledger.top_up(&account, usd("1"), "key").await.unwrap();
-        refused!(ledger.top_up(&account, usd("2"), "key").await, Error::Conflict { .. });
+        ledger.top_up(&account, usd("1"), Some("key")).await.unwrap();
+        refused!(ledger.top_up(&account, usd("2"), Some("key")).await, Error::Conflict { .. });
         assert_eq!(store.sums(&account).await, ["2", "0", "4"]);
     })
     .await;
@@ -257,7 +257,7 @@ async fn amounts_near_two_to_the_53rd_stay_exact() {
         store.ledger.spend(&account, usd("0.000000003"), None, None).await.unwrap();
         assert_eq!(store.sums(&account).await, ["9000000", "0", "0"]);
         refused!(
-            store.ledger.top_up(&account, usd("0.000000001"), "k").await,
+            store.ledger.top_up(&account, usd("0.000000001"), Some("k")).await,
             Error::InvalidAmount { .. }
         );
     })

@@ -7,6 +7,7 @@
 
 mod accounts;
 mod circuit;
+mod cluster;
 mod concurrency;
 mod holds;
 mod model;

@@ -1,4 +1,4 @@
-//! Redis goes away, loses its scripts, refuses, or is a cluster.
+//! Redis goes away, loses its scripts, or refuses.
 
 use std::time::{Duration, Instant};
 
@@ -6,7 +6,7 @@ use airlock_budget::{Error, Ledger};
 use airlock_testing::{RedisServer, redis_servers};
 
 use crate::refused;
-use crate::support::{LEASE, Store, hold, on_every_server, usd};
+use crate::support::{LEASE, hold, on_every_server, usd};
 
 #[tokio::test]
 async fn scripts_that_the_server_forgot_are_given_again() {
@@ -71,34 +71,4 @@ async fn a_server_that_may_not_write_fails_closed_and_counts_nothing() {
         assert_eq!(store.sums(&account).await, ["0", "1", "4"]);
     })
     .await;
-}
-
-#[tokio::test]
-async fn a_cluster_finds_every_key_of_an_operation_in_one_slot() {
-    for binary in redis_servers() {
-        let server = RedisServer::start_with(&binary, &["--cluster-enabled", "yes"]);
-        let mut connection = server.connect().await;
-        let slots: Vec<String> = (0..16384).map(|slot: u16| slot.to_string()).collect();
-        let mut command = redis::cmd("CLUSTER");
-        let () = command.arg("ADDSLOTS").arg(&slots).query_async(&mut connection).await.unwrap();
-        let ledger = Ledger::new(connection.clone(), "airlock");
-        let store = Store { server, ledger };
-        store.cluster_is_up().await;
-
-        let team = store.account("team", "5").await;
-        let leaf = store.child("team/a", "5", "team").await;
-        let (kept, lapsed) = (hold(&leaf, "kept"), hold(&leaf, "lapsed"));
-        store.ledger.reserve(&lapsed, usd("1"), Duration::from_millis(1)).await.unwrap();
-        store.ledger.reserve(&kept, usd("1"), LEASE).await.unwrap();
-        store.ledger.extend(&kept, usd("2"), LEASE).await.unwrap();
-        store.ledger.settle(&kept, usd("1.5"), "").await.unwrap();
-        tokio::time::sleep(Duration::from_millis(5)).await;
-        store.ledger.sweep().await.unwrap();
-        store.ledger.void(&lapsed).await.unwrap();
-        store.ledger.spend(&leaf, usd("0.5"), Some("key"), None).await.unwrap();
-        store.ledger.top_up(&leaf, usd("1"), "key").await.unwrap();
-        assert_eq!(store.sums(&team).await, ["2", "0", "3"]);
-        assert_eq!(store.sums(&leaf).await, ["2", "0", "4"]);
-        store.ledger.delete(&leaf).await.unwrap();
-    }
 }

@@ -78,9 +78,10 @@ async fn run(store: &Store, ledger: &Ledger, op: Op) -> Result<Answer, Error> {
             .spend(&account(at), nanos(amount), Some(&key.to_string()), None)
             .await
             .map(|_| Answer::Amount(amount)),
-        Op::TopUp { at, key, amount } => {
-            ledger.top_up(&account(at), nanos(amount), &key.to_string()).await.map(|_| Answer::Done)
-        }
+        Op::TopUp { at, key, amount } => ledger
+            .top_up(&account(at), nanos(amount), Some(&key.to_string()))
+            .await
+            .map(|_| Answer::Done),
         Op::Reset { at } => ledger.reset_circuit(&account(at)).await.map(|_| Answer::Done),
         Op::CanSpend { at, amount } => ledger
             .can_spend(&account(at), nanos(amount))

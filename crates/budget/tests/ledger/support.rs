@@ -48,18 +48,6 @@ impl Store {
         [status.spent, status.reserved, status.remaining].map(|amount| amount.to_string())
     }
 
-    /// Waits until a server in cluster mode has taken over its slots.
-    pub(crate) async fn cluster_is_up(&self) {
-        for _ in 0..1000 {
-            let info: String = self.redis(&["CLUSTER", "INFO"]).await;
-            if info.contains("cluster_state:ok") {
-                return;
-            }
-            tokio::time::sleep(Duration::from_millis(10)).await;
-        }
-        panic!("the cluster did not come up");
-    }
-
     /// One command on a connection of its own.
     pub(crate) async fn redis<T: redis::FromRedisValue>(&self, words: &[&str]) -> T {
         let mut connection = self.server.connect().await;

@@ -1,0 +1,144 @@
+//! The connection to Redis that all stores share: one server, or a Cluster.
+//!
+//! The stores keep what belongs together in one hash slot and send one command or script a call, so
+//! a Cluster asks nothing more of them than another connection. [`Connection`] is either; it
+//! reconnects by itself, and a clone is the same connection.
+//!
+//! Invariant: apart from [`Connection::scan`], which knows that a Cluster has several key spaces,
+//! no method here differs between the two.
+#![forbid(unsafe_code)]
+
+use std::collections::BTreeSet;
+
+use redis::aio::{ConnectionLike, ConnectionManager};
+use redis::cluster_async::ClusterConnection;
+use redis::cluster_routing::{Route, RoutingInfo, SingleNodeRoutingInfo, SlotAddr};
+use redis::{Cmd, Pipeline, RedisFuture, RedisResult, Value, from_redis_value};
+
+/// Keys looked at in one call of a scan.
+const SCAN_COUNT: u32 = 1000;
+
+/// A connection that reconnects by itself; all clones share it.
+#[derive(Clone)]
+pub enum Connection {
+    /// To one server, or to a proxy that looks like one.
+    Single(ConnectionManager),
+    /// To every node of a Cluster.
+    Cluster(ClusterConnection),
+}
+
+impl std::fmt::Debug for Connection {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(if self.is_cluster() { "Connection::Cluster" } else { "Connection::Single" })
+    }
+}
+
+impl From<ConnectionManager> for Connection {
+    fn from(connection: ConnectionManager) -> Self {
+        Self::Single(connection)
+    }
+}
+
+impl From<ClusterConnection> for Connection {
+    fn from(connection: ClusterConnection) -> Self {
+        Self::Cluster(connection)
+    }
+}
+
+impl ConnectionLike for Connection {
+    fn req_packed_command<'a>(&'a mut self, cmd: &'a Cmd) -> RedisFuture<'a, Value> {
+        match self {
+            Self::Single(connection) => connection.req_packed_command(cmd),
+            Self::Cluster(connection) => connection.req_packed_command(cmd),
+        }
+    }
+
+    fn req_packed_commands<'a>(
+        &'a mut self,
+        pipeline: &'a Pipeline,
+        offset: usize,
+        count: usize,
+    ) -> RedisFuture<'a, Vec<Value>> {
+        match self {
+            Self::Single(connection) => connection.req_packed_commands(pipeline, offset, count),
+            Self::Cluster(connection) => connection.req_packed_commands(pipeline, offset, count),
+        }
+    }
+
+    fn get_db(&self) -> i64 {
+        match self {
+            Self::Single(connection) => connection.get_db(),
+            Self::Cluster(connection) => connection.get_db(),
+        }
+    }
+}
+
+/// `CLUSTER SLOTS`: first slot, last slot, the primary, its replicas.
+type Slots = Vec<Vec<Value>>;
+
+impl Connection {
+    /// Whether it is to a Cluster.
+    pub const fn is_cluster(&self) -> bool {
+        matches!(self, Self::Cluster(_))
+    }
+
+    /// The keys of one type that match `pattern`, on every primary, in small steps. A key that is
+    /// written or removed meanwhile may or may not be among them.
+    pub async fn scan(&self, pattern: &str, type_name: &str) -> RedisResult<BTreeSet<Vec<u8>>> {
+        let mut found = BTreeSet::new();
+        match self {
+            Self::Single(_) => self.scan_node(None, pattern, type_name, &mut found).await?,
+            Self::Cluster(_) => {
+                for slot in self.primaries().await? {
+                    self.scan_node(Some(slot), pattern, type_name, &mut found).await?;
+                }
+            }
+        }
+        Ok(found)
+    }
+
+    /// One slot of each primary.
+    async fn primaries(&self) -> RedisResult<Vec<u16>> {
+        let slots: Slots =
+            redis::cmd("CLUSTER").arg("SLOTS").query_async(&mut self.clone()).await?;
+        let (mut seen, mut first) = (Vec::new(), Vec::new());
+        for range in slots {
+            if let [start, _, primary, ..] = range.as_slice()
+                && !seen.contains(primary)
+            {
+                first.push(from_redis_value(start.clone())?);
+                seen.push(primary.clone());
+            }
+        }
+        Ok(first)
+    }
+
+    async fn scan_node(
+        &self,
+        slot: Option<u16>,
+        pattern: &str,
+        type_name: &str,
+        found: &mut BTreeSet<Vec<u8>>,
+    ) -> RedisResult<()> {
+        let mut cursor = "0".to_owned();
+        loop {
+            let mut scan = redis::cmd("SCAN");
+            scan.arg(&cursor).arg(&["MATCH", pattern, "TYPE", type_name]);
+            scan.arg("COUNT").arg(SCAN_COUNT);
+            let reply = match (self.clone(), slot) {
+                (Self::Cluster(mut connection), Some(slot)) => {
+                    let route = Route::new(slot, SlotAddr::Master);
+                    let node = SingleNodeRoutingInfo::SpecificNode(route);
+                    connection.route_command(scan, RoutingInfo::SingleNode(node)).await?
+                }
+                (mut connection, _) => scan.query_async(&mut connection).await?,
+            };
+            let (next, keys): (String, Vec<Vec<u8>>) = from_redis_value(reply)?;
+            found.extend(keys);
+            if next == "0" {
+                return Ok(());
+            }
+            cursor = next;
+        }
+    }
+}
