@@ -38,8 +38,8 @@ pub(crate) struct Ended {
     pub(crate) code: Option<i32>,
     pub(crate) timed_out: bool,
     pub(crate) killed: bool,
-    pub(crate) started_ms: i64,
-    pub(crate) ended_ms: i64,
+    pub(crate) from_ms: i64,
+    pub(crate) until_ms: i64,
 }
 
 /// What the messenger said, or why it says no more.
@@ -223,10 +223,10 @@ impl Run {
     async fn end_overdue(&mut self, job: &Job) -> Result<Ended, Halt> {
         self.kill_tree().await;
         self.read_rest().await?;
-        let ended_ms = now_ms();
+        let until_ms = now_ms();
         let length = i64::try_from(job.timeout.as_millis()).unwrap_or(0);
-        let started_ms = ended_ms.saturating_sub(length);
-        Ok(Ended { code: None, timed_out: true, killed: true, started_ms, ended_ms })
+        let from_ms = until_ms.saturating_sub(length);
+        Ok(Ended { code: None, timed_out: true, killed: true, from_ms, until_ms })
     }
 
     /// Kills the process tree of the command that is being followed.
@@ -328,9 +328,9 @@ fn read_word(line: &str) -> Option<Word> {
     let mut number = || words.next()?.parse::<i64>().ok();
     let code = number().and_then(|code| i32::try_from(code).ok()).filter(|c| (0..=255).contains(c));
     let (timed_out, killed) = (number() == Some(1), number() == Some(1));
-    let started_ms = number().unwrap_or(0);
-    let ended_ms = number().unwrap_or(0);
-    Some(Word::Last(Heard::End(Ended { code, timed_out, killed, started_ms, ended_ms })))
+    let from_ms = number().unwrap_or(0);
+    let until_ms = number().unwrap_or(0);
+    Some(Word::Last(Heard::End(Ended { code, timed_out, killed, from_ms, until_ms })))
 }
 
 #[cfg(test)]
@@ -344,7 +344,7 @@ mod tests {
             Some(Word::Running) | None => None,
         };
         let ended =
-            Ended { code: Some(3), timed_out: false, killed: true, started_ms: 17, ended_ms: 18 };
+            Ended { code: Some(3), timed_out: false, killed: true, from_ms: 17, until_ms: 18 };
         assert_eq!(heard("ended 3 0 1 17 18"), Some(Heard::End(ended)));
         assert_eq!(heard("dead"), Some(Heard::Dead));
         assert_eq!(heard("lost"), Some(Heard::Vanished));

@@ -203,7 +203,7 @@ impl Run {
         const SKEW_MS: i64 = 60_000;
         let now = now_ms();
         let created = self.live.as_ref().map_or(now, |live| live.bound.created_at_ms);
-        let (from, to) = (ended.started_ms, ended.ended_ms);
+        let (from, to) = (ended.from_ms, ended.until_ms);
         if from >= created - SKEW_MS && to <= now + SKEW_MS && from <= to {
             return (from, to);
         }
