@@ -5,7 +5,7 @@ export PATH := $(CURDIR)/.dev/bin:$(PATH)
 CARGO ?= cargo
 ARGS ?=
 
-.PHONY: help dev demo test check tools bench fmt clean-dev
+.PHONY: help dev demo test check tools bench fmt conformance clean-dev
 
 help: ## Say what there is
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
@@ -41,6 +41,9 @@ bench: ## All benches
 
 fmt: ## Format the code
 	$(CARGO) fmt --all
+
+conformance: ## Official E2B SDKs against the sandbox host
+	@python3 scripts/conformance.py $(ARGS)
 
 clean-dev: ## Forget the data of `make dev`
 	rm -rf .dev/data
