@@ -30,7 +30,7 @@ const CHUNK: usize = 256 << 10;
 /// Bytes of a compressed upload decoded at once: bounds what a bomb can blow up to in memory.
 const COMPRESSED_CHUNK: usize = 4 << 10;
 
-/// Most bytes of a refused upload that are read for nothing.
+/// Most bytes of an upload that are read for nothing.
 const MAX_DRAINED: usize = 256 << 20;
 
 /// The query of `/files`.
@@ -257,17 +257,17 @@ pub(crate) async fn upload(
         Err(_) => std::task::Poll::Ready(None),
     });
     let request = Request::from_parts(head, Body::from_stream(chunks));
-    match write(&daemon, &link, request).await {
+    let answer = match write(&daemon, &link, request).await {
         Ok(written) => Json(written).into_response(),
-        Err(answer) => {
-            drain(&mut *body.lock().await).await;
-            *answer
-        }
-    }
+        Err(answer) => *answer,
+    };
+    drain(&mut *body.lock().await).await;
+    answer
 }
 
-/// Reads what is left of a refused body, within reason: a client that still writes when the
-/// connection closes would see the closing and not the answer.
+/// Reads what is left of a body, within reason: a client that still writes when the connection
+/// closes would see the closing and not the answer. That is all of a refused body, or what follows
+/// the last part of an accepted one.
 async fn drain(body: &mut BodyDataStream) {
     let mut left = MAX_DRAINED;
     while let Some(Ok(chunk)) = body.next().await {
