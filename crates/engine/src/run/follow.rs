@@ -140,7 +140,9 @@ impl Run {
     async fn poll(&mut self) -> Result<(), SandboxError> {
         for channel in [Channel::Out, Channel::Err] {
             let new = self.read_once(channel).await?;
-            if let (0, Some(following)) = (new, &mut self.following) {
+            // All there is has been read: people see it now, not when the next line settles it.
+            let caught_up = (new as u64) < CHUNK;
+            if let (true, Some(following)) = (caught_up, &mut self.following) {
                 following.capture.idle(channel);
             }
         }
