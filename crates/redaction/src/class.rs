@@ -47,7 +47,15 @@ impl Class {
     /// Fourth character of the base64 of three digits: `[w-z0-5]`
     pub(crate) const DIGITS: Self = Self(17);
 
+    /// Classes whose runs are remembered; those after it are asked for single bytes.
     pub(crate) const COUNT: usize = 18;
+
+    /// What no mark of a placeholder begins with: all but `[${*` and `x`, `y`, `p`, `r`.
+    pub(crate) const UNMARKED: Self = Self(18);
+    /// Vowels, `y` too.
+    pub(crate) const VOWEL: Self = Self(19);
+    /// Letters but `j`, `q`, `v`, `x`, `z`.
+    pub(crate) const USUAL: Self = Self(20);
 
     pub(crate) const fn index(self) -> usize {
         self.0 as usize
@@ -67,6 +75,7 @@ impl Class {
             |eight: &&[u8; 8]| eight.iter().fold(mask, |all, &b| all & TABLE[b as usize]) != 0;
         let from = 8 * eights.iter().take_while(whole).count();
         let rest = &bytes[from..];
+        crate::work::count(from + 8);
         from + rest.iter().position(|&b| TABLE[b as usize] & mask == 0).unwrap_or(rest.len())
     }
 
@@ -78,12 +87,13 @@ impl Class {
             |eight: &&[u8; 8]| eight.iter().fold(mask, |all, &b| all & TABLE[b as usize]) != 0;
         let run = 8 * eights.iter().rev().take_while(whole).count();
         let rest = &bytes[..bytes.len() - run];
+        crate::work::count(run + 8);
         run + rest.iter().rev().position(|&b| !self.has(b)).unwrap_or(rest.len())
     }
 
     /// Whether all of `bytes` are of this class.
     pub(crate) fn all(self, bytes: &[u8]) -> bool {
-        bytes.iter().all(|&b| self.has(b))
+        self.run(bytes) == bytes.len()
     }
 }
 
@@ -148,6 +158,22 @@ const fn bits(b: u8) -> u32 {
             Class::JOINT,
         )
         | flag(matches!(b, b'w'..=b'z' | b'0'..=b'5'), Class::DIGITS)
+        | flag(
+            !matches!(
+                b.to_ascii_lowercase(),
+                b'[' | b'$' | b'{' | b'*' | b'x' | b'y' | b'p' | b'r'
+            ),
+            Class::UNMARKED,
+        )
+        | flag(
+            matches!(b.to_ascii_lowercase(), b'a' | b'e' | b'i' | b'o' | b'u' | b'y'),
+            Class::VOWEL,
+        )
+        | flag(
+            b.is_ascii_alphabetic()
+                && !matches!(b.to_ascii_lowercase(), b'j' | b'q' | b'v' | b'x' | b'z'),
+            Class::USUAL,
+        )
 }
 
 const fn flag(yes: bool, class: Class) -> u32 {

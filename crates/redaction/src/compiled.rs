@@ -36,7 +36,7 @@ const RANK_SPECIAL: u8 = 3;
 const RANK_WORD: u8 = 4;
 
 /// Literals of rules that are code: literal, rule, kind, rank.
-const SPECIALS: &[(&str, Rule, &str, u8)] = &[
+pub(crate) const SPECIALS: &[(&str, Rule, &str, u8)] = &[
     ("authorization", Rule::Authorization, "authorization", RANK_SPECIAL),
     ("bearer ", Rule::Scheme, "bearer_token", RANK_SPECIAL),
     ("basic ", Rule::Scheme, "basic_auth", RANK_SPECIAL),
@@ -128,6 +128,15 @@ impl Kinds {
 }
 
 impl Compiled {
+    /// The shapes of the table alone.
+    #[cfg(test)]
+    pub(crate) fn of_shapes() -> Self {
+        let all = &**BUILTIN;
+        let anchors = all.index.anchors().iter();
+        let shapes = anchors.filter(|a| matches!(a.rule, Rule::Shape(_))).cloned().collect();
+        Self { index: Index::new(shapes), ..all.clone() }
+    }
+
     /// The same rules with more known values. Refused values are left out.
     pub(crate) fn with_values<'a>(&self, values: impl Iterator<Item = &'a str>) -> Self {
         let mut anchors = self.index.anchors().to_vec();
@@ -161,6 +170,19 @@ impl Compiled {
 
     pub(crate) fn kind(&self, kind: u16) -> &str {
         &self.kinds[usize::from(kind)]
+    }
+
+    pub(crate) fn find_kind(&self, kind: &str) -> Option<u16> {
+        let at = self.kinds.iter().position(|known| &**known == kind)?;
+        u16::try_from(at).ok()
+    }
+
+    /// Number of a kind, which is added if these rules do not have it.
+    pub(crate) fn number(&mut self, kind: &str) -> u16 {
+        let mut kinds = Kinds(std::mem::take(&mut self.kinds));
+        let number = kinds.number(kind);
+        self.kinds = kinds.0;
+        number
     }
 
     pub(crate) fn known_kind(&self) -> u16 {

@@ -279,6 +279,10 @@ impl Word {
         if !rest.first().is_some_and(|b| may_separate(*b)) {
             return Verdict::No;
         }
+        let glued = suffix > 0 && self.literal.len() <= 4 && text.get(end) != Some(b'_');
+        if glued && !self.suffix(text.slice(end, name_end), false) {
+            return Verdict::No;
+        }
         let Some(left) = self.left(text, at) else { return Verdict::No };
         let name = &text.slice(at - left.len(), name_end);
         let before = text.previous(at - left.len());
@@ -473,6 +477,7 @@ fn quoted(text: &mut Text<'_>, start: usize, quote: u8, escaped: bool, trust: Tr
         }
         at += if escaped { slashes } else { 2 };
     }
+    crate::work::count(at / 8);
     if !matches!(rest.get(at), Some(b) if *b == quote || matches!(b, b'\n' | b'\\')) {
         at = rest.len();
     }
@@ -515,6 +520,7 @@ fn unquoted(text: &mut Text<'_>, start: usize, trust: Trust) -> Verdict {
 fn cut(value: &[u8], env: bool) -> usize {
     let mut end = value.len();
     let seen = &value[..end.min(LONGEST_CUT)];
+    crate::work::count(seen.len() / 8);
     let mut joints = memchr::memchr3_iter(b'&', b';', b',', seen).peekable();
     let mut others = memchr::memchr3_iter(b'\\', b'<', b'|', seen).peekable();
     for _ in 0..8 {

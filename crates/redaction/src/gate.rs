@@ -23,16 +23,31 @@ pub(crate) enum Trust {
 /// A body of a shape that nobody generated: `xxxx`, `your-key-here`.
 pub(crate) fn is_placeholder_body(body: &[u8]) -> bool {
     (body.len() >= 8 && holds_fewer(body, 5))
-        || body.iter().enumerate().any(|(at, b)| {
-            let word = match b {
+        || any_mark(body, |rest| {
+            let word = match rest[0] {
                 b'x' | b'X' => "xxxxx",
                 b'y' | b'Y' => "your",
                 b'p' | b'P' => "placeholder",
                 b'r' | b'R' => "redacted",
                 _ => return false,
             };
-            starts_fold(&body[at..], word)
+            starts_fold(rest, word)
         })
+}
+
+/// Whether `is_mark` holds at any byte that marks begin with.
+fn any_mark(value: &[u8], is_mark: impl Fn(&[u8]) -> bool) -> bool {
+    let mut rest = value;
+    loop {
+        rest = &rest[Class::UNMARKED.run(rest)..];
+        if rest.is_empty() {
+            return false;
+        }
+        if is_mark(rest) {
+            return true;
+        }
+        rest = &rest[1..];
+    }
 }
 
 /// Two at least of digits, upper case and lower case.
@@ -160,6 +175,7 @@ const LONGEST_STAND_IN: usize = 12;
 /// A template, a variable, a mask, or one of the usual words.
 pub(crate) fn is_placeholder(value: &[u8]) -> bool {
     let value = &value[..value.len().min(SEEN)];
+    crate::work::count(value.len());
     let Some(&first) = value.first() else { return true };
     let last = value[value.len() - 1];
     let template = match first {
@@ -204,21 +220,18 @@ fn is_instruction(value: &[u8], first: u8) -> bool {
 
 /// A mark of a template or a mask anywhere in a value.
 fn holds_mark(value: &[u8]) -> bool {
-    value.iter().enumerate().any(|(at, b)| {
-        let rest = || &value[at..];
-        match b {
-            b'[' => rest().starts_with(b"[REDACTED"),
-            b'$' => matches!(value.get(at + 1), Some(b'{' | b'(')),
-            b'{' => value.get(at + 1) == Some(&b'{'),
-            b'x' => rest().starts_with(b"xxxx"),
-            b'X' => rest().starts_with(b"XXXX"),
-            b'*' => rest().starts_with(b"****"),
-            b'y' | b'Y' => ["your-", "your_", "yourpass", "yoursecret", "yourtoken"]
-                .iter()
-                .any(|w| starts_fold(rest(), w)),
-            b'p' | b'P' => starts_fold(rest(), "placeholder"),
-            _ => false,
-        }
+    any_mark(value, |rest| match rest[0] {
+        b'[' => rest.starts_with(b"[REDACTED"),
+        b'$' => matches!(rest.get(1), Some(b'{' | b'(')),
+        b'{' => rest.get(1) == Some(&b'{'),
+        b'x' => rest.starts_with(b"xxxx"),
+        b'X' => rest.starts_with(b"XXXX"),
+        b'*' => rest.starts_with(b"****"),
+        b'y' | b'Y' => ["your-", "your_", "yourpass", "yoursecret", "yourtoken"]
+            .iter()
+            .any(|w| starts_fold(rest, w)),
+        b'p' | b'P' => starts_fold(rest, "placeholder"),
+        _ => false,
     })
 }
 
@@ -239,6 +252,7 @@ fn is_variable(rest: &[u8]) -> bool {
 /// Whether a value of a secret's name is a secret.
 pub(crate) fn is_secret(value: &[u8], quoted: bool, trust: Trust) -> bool {
     let seen = &value[..value.len().min(SEEN)];
+    crate::work::count(seen.len());
     if is_placeholder(seen) || is_path(seen) || is_plain_url(seen) {
         return false;
     }
@@ -289,7 +303,7 @@ fn is_plain_part(part: &[u8]) -> bool {
             // Two capitals in the middle, or a single small letter between capitals.
             odd += usize::from(upper(at + 1)) + usize::from(at > 1 && upper(at - 2));
         }
-        if matches!(b.to_ascii_lowercase(), b'a' | b'e' | b'i' | b'o' | b'u' | b'y') {
+        if Class::VOWEL.has(b) {
             vowels += 1;
             consonants = 0;
         } else {
@@ -301,7 +315,8 @@ fn is_plain_part(part: &[u8]) -> bool {
         && humps * 4 + odd * 3 <= part.len()
         && worst <= 5
         && (part.len() < 6 || vowels * 6 >= part.len())
-        && part.windows(2).filter(|pair| is_unheard_of(pair[0], pair[1])).count() < 2
+        && (Class::USUAL.all(part)
+            || part.windows(2).filter(|pair| is_unheard_of(pair[0], pair[1])).count() < 2)
 }
 
 /// Two letters that words do not put side by side.

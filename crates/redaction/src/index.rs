@@ -6,6 +6,7 @@
 //! to one case; the comparison of the whole literal decides about case.
 
 use std::cmp::Reverse;
+use std::collections::HashMap;
 
 use crate::class::Class;
 use crate::frequency;
@@ -158,15 +159,19 @@ impl Iterator for Candidates<'_> {
 
 const FOLD: u32 = 0x0020_2020;
 const BUCKET_BITS: u32 = 12;
+/// Most anchors of one trigram, if they have others.
+const CROWD: usize = 8;
 const LOOKUPS: usize = 8;
 const STRIDE: usize = 2 * LOOKUPS;
 
 impl Index {
     pub(crate) fn new(anchors: Vec<Anchor>) -> Self {
         let mut entries = Vec::new();
+        let mut crowds = HashMap::new();
         for (number, anchor) in anchors.iter().enumerate() {
             let number = u32::try_from(number).unwrap_or(u32::MAX);
-            for (gram, offset) in grams(anchor) {
+            for (gram, offset) in grams(anchor, &crowds) {
+                *crowds.entry(gram).or_insert(0_usize) += 1;
                 let known = matches!(anchor.rule, Rule::Known(_));
                 let more = known || anchor.literal.len() > 8;
                 let head = Head::new(&anchor.literal, anchor.fold);
@@ -288,7 +293,8 @@ fn fold(gram: [u8; 3]) -> u32 {
 }
 
 /// Two neighbouring trigrams of an anchor, as rare as it has.
-fn grams(anchor: &Anchor) -> Vec<(u32, i16)> {
+/// and not those that many anchors share already.
+fn grams(anchor: &Anchor, crowds: &HashMap<u32, usize>) -> Vec<(u32, i16)> {
     let literal = &anchor.literal;
     if literal.len() < 4 {
         return short_grams(anchor);
@@ -298,7 +304,16 @@ fn grams(anchor: &Anchor) -> Vec<(u32, i16)> {
     let best = |from: usize, to: usize| {
         (from..to).max_by_key(|&at| {
             let gram = &literal[at..at + 4];
-            (Reverse(frequency::count(gram)), rarity(gram), Reverse(at))
+            let crowd = |from: usize| {
+                let gram = fold([gram[from], gram[from + 1], gram[from + 2]]);
+                crowds.get(&gram).is_some_and(|&crowd| crowd >= CROWD)
+            };
+            (
+                Reverse(crowd(0) || crowd(1)),
+                Reverse(frequency::count(gram)),
+                rarity(gram),
+                Reverse(at),
+            )
         })
     };
     let last = reach - 3;

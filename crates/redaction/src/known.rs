@@ -189,6 +189,7 @@ pub(crate) fn verify(anchor: &Anchor, text: &mut Text<'_>, at: usize, offset: us
         }
     }
     let mut end = at;
+    crate::work::count(literal.len());
     for &expected in &literal[offset..] {
         loop {
             match text.get(end) {

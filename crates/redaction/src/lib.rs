@@ -36,6 +36,8 @@ mod known;
 mod lists;
 pub mod logs;
 mod names;
+#[cfg(test)]
+mod page;
 mod pem;
 mod redactor;
 mod report;
@@ -45,6 +47,7 @@ mod shapes;
 mod special;
 mod text;
 mod words;
+mod work;
 
 pub use custom::CustomPattern;
 pub use error::Error;

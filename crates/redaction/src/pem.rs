@@ -16,6 +16,8 @@ const LEAST_LINE: usize = 16;
 pub(crate) struct Pem {
     lines: bool,
     last: bool,
+    /// Bytes of the line at hand in which no end was seen.
+    seen: usize,
 }
 
 /// What became of the body with the bytes there are.
@@ -40,7 +42,22 @@ impl Pem {
         loop {
             let rest = bytes.get(from..).unwrap_or_default();
             let limit = rest.len().min(LONGEST_LINE);
-            let line = memchr::memchr3(b'\n', b'\r', b'\\', &rest[..limit]).unwrap_or(limit);
+            let seen = self.seen.min(limit);
+            let line = memchr::memchr3(b'\n', b'\r', b'\\', &rest[seen..limit])
+                .map_or(limit, |length| seen + length);
+            crate::work::count((line - seen.min(line)) / 8 + 8);
+            // Another key begins before this line is over: this one was cut short.
+            let again = memchr::memmem::find(&rest[seen.saturating_sub(9)..line], b"-----BEGIN");
+            if let Some(length) = again {
+                let before = &rest[..seen.saturating_sub(9) + length];
+                let end = match end_marker(before) {
+                    Some(marker) => from + marker,
+                    None if !before.is_empty() && self.accepts(before) => from + before.len(),
+                    None => end,
+                };
+                return Progress { end, from: end, done: true };
+            }
+            self.seen = line;
             if line == rest.len() && line < LONGEST_LINE && !complete {
                 return Progress { end, from, done: false };
             }
@@ -49,6 +66,8 @@ impl Pem {
             if open && !complete {
                 return Progress { end, from, done: false };
             }
+            self.seen = 0;
+            let line = if line == LONGEST_LINE { whole(&rest[..line]) } else { line };
             if let Some(length) = end_marker(&rest[..line]) {
                 return Progress { end: from + length, from: from + length, done: true };
             }
@@ -87,6 +106,16 @@ impl Pem {
             return true;
         }
         !self.lines && first.ends_with(b":")
+    }
+}
+
+/// Length of a piece of a line without a marker that goes on after it.
+fn whole(piece: &[u8]) -> usize {
+    let tail = piece.len() - 64;
+    let dash = memchr::memchr(b'-', &piece[tail..]).map(|dash| tail + dash);
+    match end_marker(piece) {
+        Some(end) if end < piece.len() || piece.ends_with(b"-----") => piece.len(),
+        _ => dash.unwrap_or(piece.len()),
     }
 }
 

@@ -206,13 +206,15 @@ impl Stream {
     /// Rules with other known values from here on, such as a rotated secret. What is held
     /// back is judged by the new rules.
     pub fn swap(&mut self, redactor: &Redactor) {
-        self.compiled = Arc::clone(&redactor.compiled);
+        let compiled = self.scanner.swap(&self.compiled, &redactor.compiled);
+        self.compiled = compiled;
     }
 
     fn forget(&mut self) {
         let needed = self.scanner.needed_from(&self.compiled) - self.base;
         let unneeded = needed.saturating_sub(KEPT);
         if unneeded > 0 {
+            crate::work::count(self.buffer.len() / 8);
             self.buffer.drain(..unneeded);
             self.base += unneeded;
         }

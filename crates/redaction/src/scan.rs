@@ -6,6 +6,7 @@
 //! the stream alone too.
 
 use std::cmp::Reverse;
+use std::sync::Arc;
 
 use crate::class::Class;
 use crate::compiled::Compiled;
@@ -172,6 +173,7 @@ impl Scanner {
         base: usize,
         complete: bool,
     ) {
+        crate::work::count(16);
         let anchor = compiled.index.anchor(candidate.anchor);
         let mut text = Text::new(bytes, base, complete, &mut self.runs);
         text.limit(candidate.start);
@@ -230,6 +232,7 @@ impl Scanner {
     }
 
     fn grow(&mut self, bytes: &[u8], base: usize, complete: bool, idle: bool) {
+        crate::work::count(self.spans.len());
         for span in &mut self.spans {
             if idle && let Growth::Pem { from, .. } = span.growth {
                 span.end = span.end.max(from).max(base + bytes.len());
@@ -270,6 +273,7 @@ impl Scanner {
         settled: usize,
         out: &mut Vec<u8>,
     ) {
+        crate::work::count(self.spans.len());
         if self.spans.len() > 1 {
             self.spans.sort_by_key(|s| (s.start, s.rank, Reverse(s.end), s.kind));
         }
@@ -325,6 +329,23 @@ impl Scanner {
         self.grow(bytes, base, false, true);
         self.write(compiled, bytes, base, end, out);
         self.lines.skip_to(end);
+    }
+
+    /// Goes on under `new` rules: what is open keeps the name it has under the `old` ones.
+    pub(crate) fn swap(&mut self, old: &Compiled, new: &Arc<Compiled>) -> Arc<Compiled> {
+        let mut new = Arc::clone(new);
+        let spans = self.spans.iter_mut().map(|span| &mut span.kind);
+        for kind in spans.chain(self.pending.as_mut().map(|pending| &mut pending.kind)) {
+            let name = old.kind(*kind);
+            *kind = match new.find_kind(name) {
+                Some(number) => number,
+                None => Arc::make_mut(&mut new).number(name),
+            };
+        }
+        if old.customs.is_empty() {
+            self.lines.skip_to(self.written);
+        }
+        new
     }
 
     fn mask_pending(&mut self, end: usize) {

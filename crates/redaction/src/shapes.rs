@@ -187,4 +187,6 @@ pub(crate) const SHAPES: &[Row] = &[
 ];
 
 #[cfg(test)]
+mod reference;
+#[cfg(test)]
 mod tests;

@@ -99,6 +99,7 @@ pub(crate) fn cookie(text: &mut Text<'_>, at: usize, length: usize) -> Verdict {
     let start = at + length + skipped;
     let run = text.run(Class::QUOTED, start);
     let seen = text.slice(start, run.end.min(start + LONGEST_COOKIE));
+    crate::work::count(seen.len() / 8);
     let end = match (quote, set) {
         (Some(quote), true) => memchr::memchr2(quote, b';', seen),
         (Some(quote), false) => memchr::memchr(quote, seen),
@@ -117,7 +118,7 @@ pub(crate) fn cookie(text: &mut Text<'_>, at: usize, length: usize) -> Verdict {
         return Verdict::No;
     }
     let from = if set { name + 1 } else { 0 };
-    if gate::is_placeholder(&value[from..]) || gate::is_placeholder(&value[name + 1..]) {
+    if (!set && gate::is_placeholder(value)) || gate::is_placeholder(&value[name + 1..]) {
         return Verdict::No;
     }
     if end.is_none() {
@@ -162,6 +163,10 @@ pub(crate) fn url(text: &mut Text<'_>, at: usize) -> Verdict {
 /// A password that holds a slash, which it should not.
 fn slashed(text: &mut Text<'_>, start: usize, from: usize) -> Verdict {
     let rest = text.slice(from, from + 128);
+    if rest.len() == 128 && memchr::memchr(b'@', rest).is_none() {
+        return Verdict::No;
+    }
+    crate::work::count(rest.len());
     let length = Class::VALUE.run(rest);
     if length == rest.len() && length < 128 && !text.complete() {
         return Verdict::More { start, from: text.end(), class: None };
