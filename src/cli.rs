@@ -59,7 +59,8 @@ pub(crate) enum Command {
 /// Where Redis is.
 #[derive(Args, Clone, Debug)]
 pub(crate) struct RedisArgs {
-    /// Redis address as a URL, redis:// or rediss://; instead of the other REDIS_* settings.
+    /// Redis address as a URL, redis:// or rediss://; instead of the other REDIS_* settings. Several
+    /// addresses with commas between are nodes of a Cluster.
     #[arg(long, env = "REDIS_URL", hide_env_values = true)]
     pub(crate) redis_url: Option<SecretString>,
     /// Redis host.
@@ -333,6 +334,9 @@ pub(crate) struct BudgetCreateArgs {
     /// Account that pays too; the same name up to the first "/".
     #[arg(long)]
     pub(crate) parent: Option<String>,
+    /// Give the limit anew each "day" or each "month", in UTC.
+    #[arg(long)]
+    pub(crate) period: Option<String>,
     #[command(flatten)]
     pub(crate) store: StoreArgs,
 }

@@ -69,6 +69,7 @@ async fn create(args: &BudgetCreateArgs) -> Result<BudgetStatus, Error> {
         ("ttlSeconds", field(args.ttl_seconds.as_ref())),
         ("alertThresholds", field(args.alert_thresholds.as_ref())),
         ("parent", field(args.parent.as_ref())),
+        ("period", field(args.period.as_ref())),
     ]);
     let input = CreateBudgetInput::parse(&input).map_err(usage)?;
     let plain = NewBudget::new(input.run_id, input.limit);
@@ -76,6 +77,7 @@ async fn create(args: &BudgetCreateArgs) -> Result<BudgetStatus, Error> {
         ttl: input.ttl_seconds.map(Duration::from_secs),
         alert_thresholds: input.alert_thresholds.unwrap_or(plain.alert_thresholds),
         parent: input.parent,
+        period: input.period,
         ..plain
     };
     ledger(&args.store).await?.create(&new).await.map_err(refused)
@@ -212,6 +214,13 @@ fn circuit(status: &BudgetStatus) -> String {
     json!(status.circuit).as_str().unwrap_or_default().to_owned()
 }
 
+fn period(status: &BudgetStatus) -> String {
+    match (status.period, &status.period_ends_at) {
+        (Some(period), Some(ends)) => format!("{}, until {ends}", period.as_str()),
+        _ => "none".to_owned(),
+    }
+}
+
 fn show(status: &BudgetStatus, json: bool) -> Result<(), Error> {
     if json {
         return output::json(status);
@@ -225,6 +234,7 @@ fn show(status: &BudgetStatus, json: bool) -> Result<(), Error> {
         ("reserved", format!("{} USD", status.reserved)),
         ("remaining", format!("{} USD", status.remaining)),
         ("circuit", circuit(status)),
+        ("period", period(status)),
         ("expires", status.expires_at.clone().unwrap_or_else(|| "never".to_owned())),
     ];
     for (name, value) in rows {

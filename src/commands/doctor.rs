@@ -96,11 +96,14 @@ async fn redis(args: &DoctorArgs) -> Vec<Finding> {
 }
 
 async fn look_at_redis(args: &RedisArgs) -> Result<Vec<Finding>, Error> {
-    let mut connection = connect(args, Patience::Once, &CancellationToken::new()).await?;
-    let info: String = redis::cmd("INFO")
-        .query_async(&mut connection)
-        .await
-        .map_err(|_| Error::failed("INFO is refused; allow it for Airlock's user"))?;
+    let connection = connect(args, Patience::Once, &CancellationToken::new()).await?;
+    let nodes = connection.info().await;
+    let nodes = nodes.map_err(|_| Error::failed("INFO is refused; allow it for Airlock's user"))?;
+    Ok(nodes.iter().flat_map(|info| read_info(info)).collect())
+}
+
+/// What `INFO` of one server says about budgets that must last.
+fn read_info(info: &str) -> Vec<Finding> {
     let field = |name: &str| {
         info.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':')).unwrap_or("?")
     };
@@ -119,7 +122,7 @@ async fn look_at_redis(args: &RedisArgs) -> Result<Vec<Finding>, Error> {
         let advice = format!("maxmemory-policy is {policy}: set noeviction, or budgets may vanish");
         findings.push(Finding::new("Redis memory", Verdict::Weak, advice));
     }
-    Ok(findings)
+    findings
 }
 
 async fn sandboxes(args: &DoctorArgs) -> Result<String, Error> {

@@ -7,7 +7,7 @@ use airlock_audit::{Log, RedisOptions, Sink};
 use airlock_budget::Ledger;
 use airlock_engine::{Engine, Parts};
 use airlock_runs::Runs;
-use redis::aio::ConnectionManager;
+use airlock_store::Connection;
 
 use crate::commands::worker::Settings;
 use crate::config::Config;
@@ -18,7 +18,7 @@ use crate::wiring::secrets::{ProcessSecrets, own_secrets};
 pub(crate) async fn build(
     settings: &Settings,
     config: Config,
-    connection: ConnectionManager,
+    connection: Connection,
 ) -> Result<Engine, Error> {
     let prefix = &settings.redis.redis_prefix;
     let runs = Runs::new(connection.clone(), prefix);

@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use redis::aio::{ConnectionManager, ConnectionManagerConfig};
+use airlock_store::Connection;
+use redis::aio::ConnectionManagerConfig;
+use redis::cluster::{ClusterClient, ClusterClientBuilder};
 use redis::{Client, ConnectionAddr, IntoConnectionInfo, RedisConnectionInfo};
 use secrecy::ExposeSecret;
 use tokio::time::sleep;
@@ -31,12 +33,11 @@ pub(crate) async fn connect(
     args: &RedisArgs,
     patience: Patience,
     stop: &CancellationToken,
-) -> Result<ConnectionManager, Error> {
-    let client = client(args)?;
-    let address = shown(&client);
+) -> Result<Connection, Error> {
+    let (servers, address) = servers(args)?;
     let mut wait = FIRST_WAIT;
     loop {
-        let problem = match once(&client).await {
+        let problem = match once(&servers).await {
             Ok(connection) => {
                 tracing::info!(address, "connected to Redis");
                 return Ok(connection);
@@ -62,21 +63,69 @@ pub(crate) async fn connect(
     }
 }
 
-async fn once(client: &Client) -> redis::RedisResult<ConnectionManager> {
+/// One server, or a Cluster.
+enum Servers {
+    One(Box<Client>),
+    Cluster(ClusterClient),
+}
+
+async fn once(servers: &Servers) -> redis::RedisResult<Connection> {
+    let mut connection = match servers {
+        Servers::One(client) => one(client).await?,
+        Servers::Cluster(client) => client.get_async_connection().await?.into(),
+    };
+    redis::cmd("PING").exec_async(&mut connection).await?;
+    Ok(connection)
+}
+
+async fn one(client: &Client) -> redis::RedisResult<Connection> {
     let config = ConnectionManagerConfig::new()
         .set_connection_timeout(Some(CONNECT_TIMEOUT))
         .set_response_timeout(Some(RESPONSE_TIMEOUT))
         .set_number_of_retries(2)
         .set_max_delay(Duration::from_secs(1));
-    let mut connection = client.get_connection_manager_with_config(config).await?;
-    redis::cmd("PING").exec_async(&mut connection).await?;
-    Ok(connection)
+    Ok(client.get_connection_manager_with_config(config).await?.into())
 }
 
 /// A wrong password does not become right by waiting.
 fn is_final(error: &redis::RedisError) -> bool {
     error.kind() == redis::ErrorKind::AuthenticationFailed
         || matches!(error.code(), Some("NOAUTH" | "WRONGPASS" | "NOPERM"))
+}
+
+/// What to connect to, and its address for messages, without credentials.
+fn servers(args: &RedisArgs) -> Result<(Servers, String), Error> {
+    if let Some(url) = &args.redis_url
+        && url.expose_secret().contains(',')
+    {
+        return cluster(url.expose_secret());
+    }
+    let client = client(args)?;
+    let address = client.get_connection_info().addr().to_string();
+    Ok((Servers::One(Box::new(client)), address))
+}
+
+/// Several addresses are some of a Cluster's nodes; the others are found.
+fn cluster(urls: &str) -> Result<(Servers, String), Error> {
+    let wrong = || {
+        Error::config(
+            "REDIS_URL has commas, so each part must be the address of a Cluster's node, such as \
+             redis://host:6379, all with the same user and password",
+        )
+    };
+    let nodes = urls
+        .split(',')
+        .map(|url| url.trim().into_connection_info())
+        .collect::<Result<Vec<_>, _>>()
+        .map_err(|_| wrong())?;
+    let addresses: Vec<String> = nodes.iter().map(|node| node.addr().to_string()).collect();
+    let client = ClusterClientBuilder::new(nodes)
+        .connection_timeout(CONNECT_TIMEOUT)
+        .response_timeout(RESPONSE_TIMEOUT)
+        .retries(2)
+        .build()
+        .map_err(|_| wrong())?;
+    Ok((Servers::Cluster(client), addresses.join(", ")))
 }
 
 fn client(args: &RedisArgs) -> Result<Client, Error> {
@@ -100,9 +149,4 @@ fn client(args: &RedisArgs) -> Result<Client, Error> {
             .map_err(|_| Error::config("REDIS_HOST and REDIS_PORT are no address"))
     };
     opened
-}
-
-/// The address without credentials.
-fn shown(client: &Client) -> String {
-    client.get_connection_info().addr().to_string()
 }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use airlock_contract::{AccountId, BudgetStatus, CanSpend, Usd};
+use airlock_contract::{AccountId, BudgetStatus, CanSpend, Period, Usd};
 use airlock_store::Connection;
 use redis::Script;
 use uuid::Uuid;
@@ -75,7 +75,12 @@ impl Ledger {
                 return Err(conflict(format!("budget account {parent} cannot pay for itself")));
             }
         }
-        let all = format!("{limit} {ttl} {thresholds} {parent}");
+        let period = new.period.map_or("", Period::as_str);
+        let mut all = format!("{limit} {ttl} {thresholds} {parent}");
+        // Not in the texts of accounts that were made before there were periods.
+        if !period.is_empty() {
+            all = format!("{all} {period}");
+        }
         let args = [
             Arg::Text(&all),
             Arg::Int(limit),
@@ -83,11 +88,12 @@ impl Ledger {
             Arg::Text(&thresholds),
             Arg::Text(parent),
             Arg::Int(MAX_LEVELS),
+            Arg::Text(period),
         ];
         let reply = self.call(&self.scripts.create, &new.account, Record::Account, &args).await?;
         match reply.0.as_str() {
             "conflict" => Err(conflict(format!(
-                "budget account {} exists with another limit, time to live, thresholds or parent",
+                "budget account {} exists with another limit, time to live, thresholds, parent or period",
                 new.account
             ))),
             "busy" => Err(conflict(format!(

@@ -1,6 +1,6 @@
 //! What the scripts answer, typed.
 
-use airlock_contract::{AccountId, BudgetStatus, Circuit, Usd};
+use airlock_contract::{AccountId, BudgetStatus, Circuit, Period, Usd};
 use jiff::Timestamp;
 use redis::{ErrorKind, RedisError};
 
@@ -82,7 +82,9 @@ impl Account {
 
 /// Reads what `show` in `lua/common.lua` wrote.
 pub(crate) fn account(fields: &[Option<String>]) -> Result<Account, RedisError> {
-    let [limit, spent, reserved, circuit, created, expires, thresholds, name] = fields else {
+    let [limit, spent, reserved, circuit, created, expires, thresholds, name, period, ends] =
+        fields
+    else {
         return Err(odd("an account has another number of fields"));
     };
     let amount = |text: &Option<String>| match text {
@@ -115,6 +117,11 @@ pub(crate) fn account(fields: &[Option<String>]) -> Result<Account, RedisError> 
             thresholds_crossed: Vec::new(),
             created_at: rfc3339(created)?,
             expires_at: expires.as_deref().map(rfc3339).transpose()?,
+            period: match period.as_deref().map(Period::named) {
+                Some(None) => return Err(odd("an account's period is none of the two")),
+                known => known.flatten(),
+            },
+            period_ends_at: ends.as_deref().map(rfc3339).transpose()?,
         },
     };
     account.status.thresholds_crossed = account.reached(spent);

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use airlock_contract::{AccountId, Usd};
+use airlock_contract::{AccountId, Period, Usd};
 
 use crate::Error;
 
@@ -38,12 +38,15 @@ pub struct NewBudget {
     pub alert_thresholds: Vec<u8>,
     /// An account of the same family that pays too, and must have room too.
     pub parent: Option<AccountId>,
+    /// The limit is for each period anew, in UTC; for the account's whole life if absent.
+    pub period: Option<Period>,
 }
 
 impl NewBudget {
     /// An account that does not expire, has no parent, and alerts at 50, 80 and 100 percent.
     pub fn new(account: AccountId, limit: Usd) -> Self {
-        Self { account, limit, ttl: None, alert_thresholds: vec![50, 80, 100], parent: None }
+        let alert_thresholds = vec![50, 80, 100];
+        Self { account, limit, ttl: None, alert_thresholds, parent: None, period: None }
     }
 
     /// The thresholds in the form that is stored and compared: `50,80,100`.

@@ -18,6 +18,7 @@ macro_rules! scripts {
         impl Scripts {
             pub(crate) fn new() -> Self {
                 Self { $($name: Script::new(concat!(
+                    include_str!("lua/period.lua"),
                     include_str!("lua/common.lua"),
                     include_str!(concat!("lua/", stringify!($name), ".lua")),
                 ))),* }

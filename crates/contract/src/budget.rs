@@ -20,6 +20,31 @@ pub enum Circuit {
     HalfOpen,
 }
 
+/// What a periodic account's limit is for, in UTC.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub enum Period {
+    /// Each day.
+    Day,
+    /// Each calendar month.
+    Month,
+}
+
+impl Period {
+    /// The name on the wire.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Day => "day",
+            Self::Month => "month",
+        }
+    }
+
+    /// The period of that name.
+    pub fn named(name: &str) -> Option<Self> {
+        [Self::Day, Self::Month].into_iter().find(|period| period.as_str() == name)
+    }
+}
+
 /// One account, now.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
@@ -45,6 +70,12 @@ pub struct BudgetStatus {
     /// RFC 3339; absent if the account does not expire.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expires_at: Option<String>,
+    /// The limit is for each of these anew; `spent` is what the one under way came to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub period: Option<Period>,
+    /// RFC 3339: when the next period begins; absent for an account without periods.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub period_ends_at: Option<String>,
 }
 
 /// Answer of `canSpend`.
@@ -74,6 +105,9 @@ pub struct CreateBudgetInput {
     /// Account that pays too; of the same family.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub parent: Option<AccountId>,
+    /// The limit is for each day or each month anew, in UTC; for the account's life if absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub period: Option<Period>,
 }
 
 /// Input of `spendBudget`.
@@ -162,8 +196,9 @@ impl CreateBudgetInput {
                 reader.problem("parent", "must be another account than runId");
             }
         }
+        let period = reader.one_of("period", &[("day", Period::Day), ("month", Period::Month)]);
         reader.finish();
-        problems.or(Self { run_id, limit, ttl_seconds, alert_thresholds, parent })
+        problems.or(Self { run_id, limit, ttl_seconds, alert_thresholds, parent, period })
     }
 }
 

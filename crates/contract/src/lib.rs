@@ -30,7 +30,7 @@ pub use approval::ApprovalRequest;
 pub use batch::{BatchCommand, BatchInput, BatchItem, BatchItemOutcome, BatchOutcome, BatchResult};
 pub use budget::{
     BudgetStatus, CanSpend, CanSpendInput, Circuit, CreateBudgetInput, DeleteBudgetInput,
-    DeletedBudget, GetBudgetInput, SpendBudgetInput,
+    DeletedBudget, GetBudgetInput, Period, SpendBudgetInput,
 };
 pub use decision::{
     Certainty, CheckPolicyInput, Effect, EffectKind, Mode, PolicyContext, PolicyDecision,

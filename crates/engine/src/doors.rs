@@ -63,6 +63,7 @@ impl Engine {
             ttl: input.ttl_seconds.map(Duration::from_secs),
             alert_thresholds: input.alert_thresholds.unwrap_or(plain.alert_thresholds),
             parent: input.parent,
+            period: input.period,
             ..plain
         };
         self.core.ledger.create(&new).await.map_err(failure::budget)

@@ -4,8 +4,8 @@
 //! a Cluster asks nothing more of them than another connection. [`Connection`] is either; it
 //! reconnects by itself, and a clone is the same connection.
 //!
-//! Invariant: apart from [`Connection::scan`], which knows that a Cluster has several key spaces,
-//! no method here differs between the two.
+//! Invariant: what has a key goes where the key is; [`Connection::scan`] and [`Connection::info`],
+//! which have none, go to every primary.
 #![forbid(unsafe_code)]
 
 use std::collections::BTreeSet;
@@ -87,14 +87,41 @@ impl Connection {
     pub async fn scan(&self, pattern: &str, type_name: &str) -> RedisResult<BTreeSet<Vec<u8>>> {
         let mut found = BTreeSet::new();
         match self {
-            Self::Single(_) => self.scan_node(None, pattern, type_name, &mut found).await?,
+            Self::Single(_) => self.scan_node(0, pattern, type_name, &mut found).await?,
             Self::Cluster(_) => {
                 for slot in self.primaries().await? {
-                    self.scan_node(Some(slot), pattern, type_name, &mut found).await?;
+                    self.scan_node(slot, pattern, type_name, &mut found).await?;
                 }
             }
         }
         Ok(found)
+    }
+
+    /// What `INFO` says, once for each primary.
+    pub async fn info(&self) -> RedisResult<Vec<String>> {
+        let info = redis::cmd("INFO");
+        let mut found = Vec::new();
+        match self {
+            Self::Single(_) => found.push(info.query_async(&mut self.clone()).await?),
+            Self::Cluster(_) => {
+                for slot in self.primaries().await? {
+                    found.push(from_redis_value(self.on_node(slot, info.clone()).await?)?);
+                }
+            }
+        }
+        Ok(found)
+    }
+
+    /// Sends a command that has no key to the primary of a slot.
+    async fn on_node(&self, slot: u16, command: Cmd) -> RedisResult<Value> {
+        match self.clone() {
+            Self::Single(mut connection) => connection.req_packed_command(&command).await,
+            Self::Cluster(mut connection) => {
+                let route = Route::new(slot, SlotAddr::Master);
+                let node = SingleNodeRoutingInfo::SpecificNode(route);
+                connection.route_command(command, RoutingInfo::SingleNode(node)).await
+            }
+        }
     }
 
     /// One slot of each primary.
@@ -115,7 +142,7 @@ impl Connection {
 
     async fn scan_node(
         &self,
-        slot: Option<u16>,
+        slot: u16,
         pattern: &str,
         type_name: &str,
         found: &mut BTreeSet<Vec<u8>>,
@@ -125,14 +152,7 @@ impl Connection {
             let mut scan = redis::cmd("SCAN");
             scan.arg(&cursor).arg(&["MATCH", pattern, "TYPE", type_name]);
             scan.arg("COUNT").arg(SCAN_COUNT);
-            let reply = match (self.clone(), slot) {
-                (Self::Cluster(mut connection), Some(slot)) => {
-                    let route = Route::new(slot, SlotAddr::Master);
-                    let node = SingleNodeRoutingInfo::SpecificNode(route);
-                    connection.route_command(scan, RoutingInfo::SingleNode(node)).await?
-                }
-                (mut connection, _) => scan.query_async(&mut connection).await?,
-            };
+            let reply = self.on_node(slot, scan).await?;
             let (next, keys): (String, Vec<Vec<u8>>) = from_redis_value(reply)?;
             found.extend(keys);
             if next == "0" {

@@ -20,6 +20,25 @@ local now = clock[1] * 1000 + math.floor(clock[2] / 1000)
 
 local CLOSED, OPEN, HALF_OPEN = '0', '1', '2'
 
+-- Writes a ledger entry of `account`; `via` is the account below it that was spent from.
+local function note(account, kind, id, amount, via, text)
+  redis.call('XADD', base .. 'ledger:' .. account, 'MAXLEN', '~', history, '*', 'kind', kind,
+    'id', id, 'amount', amount, 'via', via, 'text', text)
+end
+
+-- Begins a new period of a periodic account at its first touch in it: nothing is spent yet, the
+-- circuit is closed. What is held stays held, and counts in the period in which it is settled.
+local function roll(a)
+  if now < tonumber(a.ends) then
+    return
+  end
+  local _, ends = period_of(a.period, now)
+  note(a.name, 'rolledOver', '', a.before, a.name, '')
+  redis.call('HSET', a.key, 'spent', 0, 'circuit', CLOSED, 'ends', ends)
+  redis.call('HDEL', a.key, 'trial', 'refusals')
+  a.spent, a.before, a.circuit, a.trial, a.refusals, a.ends = 0, '0', CLOSED, false, false, ends
+end
+
 -- The account and those above it, as far as they exist; then the name of the first that does not,
 -- or that has expired. An expired account takes no new spending, but what is open is still booked.
 -- Who writes a sum or a circuit keeps the table in step: it is what the reply shows.
@@ -28,7 +47,7 @@ local function chain(name)
   while name and #list < 16 do
     local key = base .. 'budget:' .. name
     local f = redis.call('HMGET', key, 'limit', 'spent', 'reserved', 'circuit', 'trial', 'parent',
-      'expires', 'born', 'refusals', 'created', 'thresholds')
+      'expires', 'born', 'refusals', 'created', 'thresholds', 'period', 'ends')
     if not f[1] then
       return list, gone or name
     end
@@ -36,7 +55,11 @@ local function chain(name)
       name = name, key = key, limit = tonumber(f[1]), spent = tonumber(f[2]),
       reserved = tonumber(f[3]), circuit = f[4], trial = f[5], expires = f[7], born = f[8],
       refusals = f[9], created = f[10], thresholds = f[11], before = f[2],
+      period = f[12], ends = f[13],
     }
+    if f[12] then
+      roll(list[#list])
+    end
     if f[7] and tonumber(f[7]) <= now then
       gone = gone or name
     end
@@ -50,7 +73,8 @@ local function show(list, count)
   local shown = {}
   for i = 1, count or #list do
     local a = list[i]
-    shown[i] = {a.limit, a.spent, a.reserved, a.circuit, a.created, a.expires, a.thresholds, a.name}
+    shown[i] = {a.limit, a.spent, a.reserved, a.circuit, a.created, a.expires, a.thresholds, a.name,
+      a.period, a.ends}
   end
   return shown
 end
@@ -82,12 +106,6 @@ end
 
 local function missing(name)
   return {'missing', {name}, {}}
-end
-
--- Writes a ledger entry of `account`; `via` is the account below it that was spent from.
-local function note(account, kind, id, amount, via, text)
-  redis.call('XADD', base .. 'ledger:' .. account, 'MAXLEN', '~', history, '*', 'kind', kind,
-    'id', id, 'amount', amount, 'via', via, 'text', text)
 end
 
 -- Takes a hold's amount off the reserved sums; a trial is over undecided.

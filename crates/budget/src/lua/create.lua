@@ -1,6 +1,6 @@
 -- Makes an account; the same arguments again find it as it is now.
 -- ARGV[5] all arguments as one text  [6] limit  [7] ttl, ms, or ''  [8] thresholds '50,80'
--- ARGV[9] parent or ''  [10] most levels
+-- ARGV[9] parent or ''  [10] most levels  [11] period or ''
 -- ok | again | conflict | busy (an expired account that still has open holds) | deep | missing
 reclaim(1000)
 local known = redis.call('HMGET', KEYS[2], 'args', 'expires', 'reserved')
@@ -29,6 +29,10 @@ redis.call('HSET', KEYS[2], 'v', 1, 'args', ARGV[5], 'limit', ARGV[6], 'spent', 
   'circuit', CLOSED, 'created', now, 'born', clock[1] .. '.' .. clock[2], 'thresholds', ARGV[8])
 if ARGV[9] ~= '' then
   redis.call('HSET', KEYS[2], 'parent', ARGV[9])
+end
+if ARGV[11] ~= '' then
+  local _, ends = period_of(ARGV[11], now)
+  redis.call('HSET', KEYS[2], 'period', ARGV[11], 'ends', ends)
 end
 note(own, 'created', '', ARGV[6], own, '')
 if ARGV[7] ~= '' then

@@ -13,5 +13,6 @@ mod holds;
 mod model;
 mod outages;
 mod parents;
+mod periods;
 mod random;
 mod support;
