@@ -4,8 +4,8 @@
     scripts/conformance.py [--airlock PROGRAM] [--only python|js] [NAME...]
 
 The SDKs are installed once into .dev/conformance/, as tests/conformance pins them. A host is
-started on a free port of loopback, both suites run against it, and it is stopped again. NAMEs
-choose behaviours whose names hold one of them. Fails if any behaviour fails; what the host cannot
+started on a free port of loopback, both suites run against it, and it is stopped again. Each NAME
+chooses the behaviours whose names hold it. Fails if any behaviour fails; what the host cannot
 do yet stands in tests/conformance/expected-failures.json, and fails if it works.
 """
 
@@ -131,16 +131,20 @@ def host(airlock):
 
 def count(report):
     """Passed, expected to fail, and failed, of a JUnit report."""
-    cases = list(ElementTree.parse(report).iter("testcase"))
-    failed = sum(1 for case in cases
-                 if case.find("failure") is not None or case.find("error") is not None)
-    expected = sum(1 for case in cases if case.find("failure") is None and (
-        case.find("skipped") is not None or "[expected failure" in case.get("name", "")))
-    skipped = sum(1 for case in cases if case.find("skipped") is not None
-                  and case.find("skipped").get("type") != "pytest.xfail")
-    if skipped:
-        fail(f"{skipped} behaviours were skipped; a skip is no result")
-    return len(cases) - failed - expected, expected, failed
+    passed = expected = failed = 0
+    for case in ElementTree.parse(report).iter("testcase"):
+        skip = case.find("skipped")
+        if case.find("failure") is not None or case.find("error") is not None:
+            failed += 1
+        elif skip is not None and "does not match pattern" in skip.get("message", ""):
+            continue
+        elif skip is not None and skip.get("type") != "pytest.xfail":
+            fail(f"{case.get('name')} was skipped; a skip is no result")
+        elif skip is not None or "[expected failure" in case.get("name", ""):
+            expected += 1
+        else:
+            passed += 1
+    return passed, expected, failed
 
 
 def run_python(env, names, report):

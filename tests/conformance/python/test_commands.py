@@ -61,7 +61,7 @@ async def test_a_command_killed_by_a_signal_has_exit_code_minus_one(box):
     assert (raised.value.exit_code, raised.value.error) == (-1, "signal: killed")
 
 
-async def test_a_shell_reports_its_childs_signal_as_128_plus_n(box):
+async def test_a_shell_reports_the_signal_of_its_child_as_128_plus_n(box):
     with pytest.raises(CommandExitException) as raised:
         await box.commands.run("bash -c 'kill -TERM $$'; exit $?")
     assert raised.value.exit_code == 143
