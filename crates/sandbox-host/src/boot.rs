@@ -6,7 +6,7 @@
 //! host -> init   (any line)         done
 //! init -> host   Forked             "put this process into its cgroups" (the keeper says it)
 //! host -> init   (any line)         done (pid 1 hears it)
-//! init -> host   Ready | Failed
+//! init -> host   Ready, with the proxy's listening socket if the network is empty | Failed
 //! ```
 //! After that nothing is said: the host closes its end to end the sandbox, and the kernel closes it
 //! when the host dies. The init never trusts anything but this socket with its configuration: its

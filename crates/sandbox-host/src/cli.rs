@@ -144,6 +144,7 @@ impl HostArgs {
             init: self.init,
             default_internet: self.internet,
             allow_internet: !self.no_internet,
+            allow_private_addresses: false,
             faults: self.faults.map(|file| file.0),
         }
     }

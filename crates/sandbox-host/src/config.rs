@@ -29,8 +29,12 @@ pub struct Config {
     /// network. Off by default, unlike at E2B: the network of this machine reaches everything that
     /// the machine does, services on loopback included.
     pub default_internet: bool,
-    /// Whether a request may turn the network on at all (`allow_internet_access: true`).
+    /// Whether a request may turn the network on at all: `allow_internet_access: true`, or rules
+    /// that allow something, through the host's proxy.
     pub allow_internet: bool,
+    /// Whether network rules may allow private addresses, those of this machine included; metadata
+    /// services stay out of reach. Off by default: for tests whose servers are on loopback.
+    pub allow_private_addresses: bool,
     /// Rules that make requests fail on purpose, for tests (see [`crate::faults`]). `None`, the
     /// default: there are none and `/admin/faults` does not exist.
     pub faults: Option<Vec<Fault>>,
@@ -49,6 +53,7 @@ impl Config {
             init: None,
             default_internet: false,
             allow_internet: true,
+            allow_private_addresses: false,
             faults: None,
         }
     }

@@ -38,7 +38,7 @@ mod host;
 mod init;
 mod wire;
 
-pub use cli::{new_api_key, CliError, HostArgs, Template, serve_cli};
+pub use cli::{CliError, HostArgs, Template, new_api_key, serve_cli};
 pub use config::{Config, Limits, Root, TemplateSource};
 pub use error::Error;
 pub use faults::{Fault, FaultAction};

@@ -14,6 +14,12 @@ pub(crate) const ENVD_PORT: u16 = 49_983;
 /// Between edge and daemon only: the port of the sandbox that a request is for.
 pub(crate) const PORT_HEADER: &str = "x-airlock-sandbox-port";
 
+/// Port on a sandbox's loopback where the host's proxy accepts connections.
+pub(crate) const PROXY_PORT: u16 = 49_984;
+
+/// Between edge and daemon only: commands are to use the proxy.
+pub(crate) const PROXY_HEADER: &str = "x-airlock-proxy";
+
 /// Between edge and daemon only: forget the ends of all processes before this request.
 pub(crate) const FORGET_EXITS_HEADER: &str = "x-airlock-forget-exits";
 

@@ -20,6 +20,7 @@ use super::reaper::{Exit, Reaper};
 use super::users::User;
 use super::{Daemon, EXIT_RETENTION, credentials};
 use crate::generated::process::ProcessConfig;
+use crate::wire::PROXY_PORT;
 
 /// Search path of a command unless its environment says otherwise.
 const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
@@ -39,6 +40,8 @@ pub(crate) struct Start {
     pub(crate) stdin: bool,
     /// Columns and rows of a terminal, if it gets one.
     pub(crate) terminal: Option<(u16, u16)>,
+    /// Its way out is the host's proxy.
+    pub(crate) proxy: bool,
 }
 
 /// Which process is meant.
@@ -232,11 +235,24 @@ async fn follow(
     process.subscribers.end(exit).await;
 }
 
+/// What makes programs use the proxy, in all the spellings that they know.
+fn proxy_envs() -> impl Iterator<Item = (&'static str, String)> {
+    let proxy = format!("http://127.0.0.1:{PROXY_PORT}");
+    let names =
+        ["HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "http_proxy", "https_proxy", "all_proxy"];
+    let direct = ["NO_PROXY", "no_proxy"].map(|name| (name, "localhost,127.0.0.1,::1".to_owned()));
+    let proxies = names.into_iter().map(move |name| (name, proxy.clone()));
+    proxies.chain(direct).chain([("NODE_USE_ENV_PROXY", "1".to_owned())])
+}
+
 fn command(daemon: &Daemon, start: &Start) -> io::Result<Command> {
     let mut command = Command::new("/bin/sh");
     command.args(["-c", LAUNCH, "sh", &start.config.cmd]).args(&start.config.args);
     command.env_clear().env("PATH", PATH).env("HOME", &start.user.home);
     command.env("USER", &start.user.name).env("LOGNAME", &start.user.name);
+    if start.proxy {
+        command.envs(proxy_envs());
+    }
     command.envs(&daemon.envs).envs(&start.config.envs);
     let child = credentials::Child {
         user: &start.user,

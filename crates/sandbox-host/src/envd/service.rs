@@ -18,6 +18,7 @@ use super::process::{self, Found, Input, Process, Selector, Start};
 use super::reaper::Exit;
 use super::{Daemon, auth, path};
 use crate::generated::process as wire;
+use crate::wire::PROXY_HEADER;
 use wire::process_event::data_event::Output;
 use wire::process_event::{DataEvent, EndEvent, KeepAlive, StartEvent};
 
@@ -204,7 +205,8 @@ impl Processes {
             (dimension(size.cols), dimension(size.rows))
         });
         let stdin = request.stdin.unwrap_or(true);
-        let start = Start { config, user, directory, tag: request.tag, stdin, terminal };
+        let proxy = ctx.header(PROXY_HEADER).is_some();
+        let start = Start { config, user, directory, tag: request.tag, stdin, terminal, proxy };
         let (process, events) =
             process::start(&self.daemon, start).await.map_err(|error| match error.kind() {
                 std::io::ErrorKind::InvalidInput => {

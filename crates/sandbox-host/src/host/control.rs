@@ -7,7 +7,7 @@ use std::time::Duration;
 use axum::extract::{Path, Query, Request, State};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse as _, Response};
-use axum::routing::{delete, get, post};
+use axum::routing::{delete, get, post, put};
 use axum::{Json, Router};
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, StatusCode};
@@ -17,14 +17,20 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
+use super::egress::Egress;
+use super::egress::rules::Invalid;
 use super::idempotency::{Keys, Use};
-use super::sandboxes::{Refusal, Sandbox, Sandboxes, Wanted};
+use super::sandboxes::{Refusal, Sandbox, Sandboxes, Shown, Wanted};
 use super::{listing, metrics};
 use crate::faults::{Fault, Faults};
 use crate::wire::{self, ENVD_VERSION, error, error_with_code};
 
 /// Largest request body, in bytes.
 const MAX_BODY: usize = 1 << 20;
+
+/// It was built without a network of its own, so nothing can be taken from it later.
+const SHARES_NETWORK: &str = "this sandbox was created with the machine's network, which cannot be \
+     restricted later: create it with network rules";
 
 const FAULTS_ARE_OFF: &str = "fault injection is off: start the host with faults to have it";
 
@@ -51,6 +57,7 @@ pub(crate) fn router(sandboxes: &Arc<Sandboxes>) -> Router {
         .route("/v2/sandboxes/{id}/connect", post(connect))
         .route("/sandboxes/{id}/resume", post(resume))
         .route("/sandboxes/{id}/pause", post(pause))
+        .route("/sandboxes/{id}/network", put(set_network))
         .route("/sandboxes/{id}/metrics", get(one_metric))
         .route("/admin/faults", get(faults).post(add_faults).delete(clear_faults))
         .route("/admin/faults/{id}", delete(remove_fault))
@@ -185,6 +192,7 @@ async fn create_one(app: &App, body: &[u8], default_timeout: i64) -> Answered<Va
         return refuse(StatusCode::BAD_REQUEST, "envVars: a name is empty or has '=' or NUL in it");
     }
     let timeout = lifetime(app, body.timeout.unwrap_or(default_timeout))?;
+    let egress = egress(app, body.allow_internet_access, body.network.as_ref())?;
     let wanted = Wanted {
         template: template.split(':').next().unwrap_or_default().to_owned(),
         timeout,
@@ -192,6 +200,7 @@ async fn create_one(app: &App, body: &[u8], default_timeout: i64) -> Answered<Va
         envs,
         allow_internet_access: body.allow_internet_access,
         network: body.network,
+        egress,
         auto_pause: body.auto_pause.unwrap_or(false),
     };
     match app.sandboxes.create(wanted).await {
@@ -293,11 +302,41 @@ async fn detail(State(app): State<App>, Path(id): Path<String>) -> Response {
         let mut detail = listed(&sandbox);
         detail["envdAccessToken"] = json!(sandbox.token.expose_secret());
         detail["domain"] = Value::Null;
-        detail["allowInternetAccess"] = json!(app.sandboxes.shares_network(&sandbox.wanted));
+        let Shown { internet, network } = sandbox.shown.lock().clone();
+        detail["allowInternetAccess"] = json!(internet);
+        if let Some(network) = network {
+            detail["network"] = network;
+        }
         let on_timeout = if sandbox.wanted.auto_pause { "pause" } else { "kill" };
         detail["lifecycle"] = json!({"autoResume": false, "onTimeout": on_timeout});
         Json(detail).into_response()
     }))
+}
+
+fn egress(app: &App, internet: Option<bool>, network: Option<&Value>) -> Answered<Egress> {
+    Egress::wanted(app.sandboxes.config(), internet, network)
+        .or_else(|Invalid(message)| refuse(StatusCode::BAD_REQUEST, &message))
+}
+
+async fn set_network(State(app): State<App>, Path(id): Path<String>, body: Bytes) -> Response {
+    answer((|| {
+        let sandbox = find(&app, &id)?;
+        let mut network: serde_json::Map<String, Value> = parse(&body)?;
+        let internet = match network.remove("allow_internet_access") {
+            None | Some(Value::Null) => None,
+            Some(Value::Bool(internet)) => Some(internet),
+            Some(_) => return refuse(StatusCode::BAD_REQUEST, "allow_internet_access: use a bool"),
+        };
+        let network = Some(Value::Object(network)).filter(|network| *network != json!({}));
+        let egress = egress(&app, internet, network.as_ref())?;
+        match (sandbox.shares_network, egress) {
+            (true, Egress::Machine) => {}
+            (true, _) => return refuse(StatusCode::CONFLICT, SHARES_NETWORK),
+            (false, egress) => sandbox.gate.set(egress.through_proxy()),
+        }
+        *sandbox.shown.lock() = Shown { internet, network };
+        Ok(StatusCode::NO_CONTENT.into_response())
+    })())
 }
 
 async fn kill(State(app): State<App>, Path(id): Path<String>) -> Response {

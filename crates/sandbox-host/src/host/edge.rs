@@ -16,10 +16,11 @@ use hyper_util::rt::TokioIo;
 use secrecy::ExposeSecret as _;
 use serde_json::json;
 
+use super::egress::Egress;
 use super::sandboxes::{Sandbox, Sandboxes};
 use super::tamper::Tampering;
 use crate::envd::signature::{self, Operation};
-use crate::wire::{self, ENVD_PORT};
+use crate::wire::{self, ENVD_PORT, PROXY_PORT};
 
 const ID_HEADER: &str = "e2b-sandbox-id";
 const SANDBOX_PORT_HEADER: &str = "e2b-sandbox-port";
@@ -64,7 +65,9 @@ async fn route(State(all): State<Arc<Sandboxes>>, mut request: Request, next: Ne
         }
         target => target,
     };
-    request.headers_mut().remove(wire::FORGET_EXITS_HEADER);
+    for name in [wire::PORT_HEADER, wire::FORGET_EXITS_HEADER, wire::PROXY_HEADER] {
+        request.headers_mut().remove(name);
+    }
     let (tampering, mut request) = match &target {
         Target::Sandbox(id, _) => Tampering::find(&all, Some(id), request).await,
         Target::Control if !request.uri().path().starts_with("/admin/") => {
@@ -152,10 +155,15 @@ async fn serve(all: &Sandboxes, id: &str, port: u16, mut request: Request) -> Re
         let body = json!({"message": "not found", "path": path, "code": 404});
         return (StatusCode::NOT_FOUND, axum::Json(body)).into_response();
     }
+    if port == PROXY_PORT {
+        // The way out is for the sandbox's own commands.
+        return not_open(short, port);
+    }
     let headers = request.headers_mut();
-    headers.remove(wire::PORT_HEADER);
     if port != ENVD_PORT {
         headers.insert(wire::PORT_HEADER, HeaderValue::from(port));
+    } else if matches!(sandbox.gate.egress(), Egress::Rules(_)) {
+        headers.insert(wire::PROXY_HEADER, HeaderValue::from_static("yes"));
     }
     let answer = tokio::select! {
         biased;

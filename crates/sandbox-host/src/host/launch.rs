@@ -8,13 +8,14 @@ use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
 
-use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
-use tokio::net::UnixStream;
+use tokio::io::AsyncWriteExt as _;
+use tokio::net::{TcpListener, UnixStream};
 use tokio::process::{Child, Command};
 
 use super::cgroup::Group;
+use super::messages::Messages;
 use crate::Error;
-use crate::boot::{BootSpec, MAX_LINE, Stage, UID_RANGE};
+use crate::boot::{BootSpec, Stage, UID_RANGE};
 
 /// Longest time from start to readiness.
 const BOOT_TIMEOUT: Duration = Duration::from_secs(20);
@@ -33,6 +34,8 @@ pub(crate) struct Launched {
     /// Open for as long as the sandbox is wanted.
     pub(crate) control: UnixStream,
     pub(crate) socket: Socket,
+    /// A socket on the sandbox's loopback, if that is all its network.
+    pub(crate) proxy: Option<TcpListener>,
 }
 
 /// The daemon's socket; its path may be longer than an address can hold, so it is named by an open
@@ -89,7 +92,7 @@ pub(crate) async fn launch(
         .kill_on_drop(true)
         .spawn()
         .map_err(system("cannot start airlock-sandbox-init"))?;
-    let mut launched = Launched { keeper, control, socket };
+    let mut launched = Launched { keeper, control, socket, proxy: None };
     let boot = boot(&mut launched, spec, slot, group);
     match tokio::time::timeout(BOOT_TIMEOUT, boot).await {
         Ok(Ok(())) => Ok(launched),
@@ -103,7 +106,7 @@ pub(crate) async fn launch(
 
 impl Launched {
     async fn give_up(self, error: Error) -> Error {
-        let Self { mut keeper, control, socket } = self;
+        let Self { mut keeper, control, socket, proxy: _ } = self;
         drop(control);
         let _killed = keeper.kill().await;
         socket.remove();
@@ -118,33 +121,41 @@ async fn boot(
     group: &Group,
 ) -> Result<(), Error> {
     let pid = launched.keeper.id().unwrap_or_default();
-    let (read, mut write) = launched.control.split();
-    let mut lines = BufReader::new(read.take(MAX_LINE as u64));
+    let control = &mut launched.control;
+    let mut messages = Messages::default();
     let failed = |source| Error::System { step: "lost contact with the sandbox's init", source };
     let mut text = serde_json::to_vec(spec).map_err(|error| failed(error.into()))?;
     text.push(b'\n');
-    write.write_all(&text).await.map_err(failed)?;
+    control.write_all(&text).await.map_err(failed)?;
     loop {
-        let mut line = String::new();
-        lines.read_line(&mut line).await.map_err(failed)?;
-        match serde_json::from_str(&line).map_err(|error| failed(error.into()))? {
+        let line = messages.line(control).await.map_err(failed)?;
+        match serde_json::from_slice(&line).map_err(|error| failed(error.into()))? {
             Stage::Mapping => {
                 let step = |step| move |source| Error::System { step, source };
                 map_ids(pid, spec.uid_range.then_some(slot))
                     .map_err(step("cannot write the sandbox's id maps"))?;
-                write.write_all(b"\n").await.map_err(failed)?;
+                control.write_all(b"\n").await.map_err(failed)?;
             }
             Stage::Forked { pid } => {
                 let step = |step| move |source| Error::System { step, source };
                 group.add(pid).map_err(step("cannot move the sandbox into its cgroups"))?;
                 // The daemon is to be the last of its group that runs out of memory.
                 let _needs_root = fs::write(format!("/proc/{pid}/oom_score_adj"), "-500");
-                write.write_all(b"\n").await.map_err(failed)?;
+                control.write_all(b"\n").await.map_err(failed)?;
             }
-            Stage::Ready => return Ok(()),
+            Stage::Ready => {
+                launched.proxy = messages.fds.pop().map(listener).transpose().map_err(failed)?;
+                return Ok(());
+            }
             Stage::Failed { message } => return Err(Error::Build { reason: message }),
         }
     }
+}
+
+fn listener(fd: OwnedFd) -> io::Result<TcpListener> {
+    let listener = std::net::TcpListener::from(fd);
+    listener.set_nonblocking(true)?;
+    TcpListener::from_std(listener)
 }
 
 /// Maps ids: a range of the slot's own, or without one the host's own id alone.

@@ -3,9 +3,11 @@
 mod cgroup;
 mod control;
 mod edge;
+mod egress;
 mod idempotency;
 mod launch;
 mod listing;
+mod messages;
 mod metrics;
 mod probe;
 mod sandboxes;
@@ -140,6 +142,22 @@ fn config_warnings(config: &Config) -> Vec<String> {
         warnings.push(
             "sandboxes share this machine's network unless created without internet: they reach \
              what this machine reaches, services on loopback included"
+                .to_owned(),
+        );
+    }
+    if config.allow_internet {
+        warnings.push(
+            "network rules are enforced for HTTP and HTTPS, by a proxy: under rules other \
+             protocols, and programs that ignore HTTP_PROXY, have no network; what goes through a \
+             tunnel to an allowed host is not looked into; rules with header transforms, proxies or \
+             DNS servers of their own turn the network off"
+                .to_owned(),
+        );
+    }
+    if config.allow_private_addresses {
+        warnings.push(
+            "network rules may allow private addresses: sandboxes may reach services of this \
+             machine and of those around it"
                 .to_owned(),
         );
     }

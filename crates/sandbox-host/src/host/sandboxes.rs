@@ -18,6 +18,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::cgroup::{Group, Groups, Quota};
+use super::egress::{self, Egress, Gate};
 use super::launch::{self, Launched, SLOTS, Socket};
 use crate::Error;
 use crate::boot::BootSpec;
@@ -38,8 +39,9 @@ pub(crate) struct Wanted {
     pub(crate) metadata: BTreeMap<String, String>,
     pub(crate) envs: BTreeMap<String, String>,
     pub(crate) allow_internet_access: Option<bool>,
-    /// The request carried network rules, which this host cannot enforce.
     pub(crate) network: Option<serde_json::Value>,
+    /// What the two fields above mean here.
+    pub(crate) egress: Egress,
     pub(crate) auto_pause: bool,
 }
 
@@ -54,6 +56,12 @@ pub(crate) struct Sandbox {
     pub(crate) socket: Socket,
     pub(crate) group: Group,
     pub(crate) life: watch::Sender<Life>,
+    /// What it may reach now.
+    pub(crate) gate: Arc<Gate>,
+    /// It was built into the machine's network, for good.
+    pub(crate) shares_network: bool,
+    /// What its detail shows of internet access and rules.
+    pub(crate) shown: Mutex<Shown>,
     /// Cancelled at the first moment of the end.
     pub(crate) ending: CancellationToken,
     /// Cancelled when nothing of the sandbox is left.
@@ -66,6 +74,13 @@ pub(crate) struct Sandbox {
 pub(crate) struct Life {
     pub(crate) end_at: Timestamp,
     pub(crate) paused: bool,
+}
+
+/// What was last asked for about the network.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Shown {
+    pub(crate) internet: Option<bool>,
+    pub(crate) network: Option<serde_json::Value>,
 }
 
 #[derive(Debug, Default)]
@@ -140,6 +155,7 @@ impl Sandboxes {
             envs: BTreeMap::new(),
             allow_internet_access: Some(false),
             network: None,
+            egress: Egress::Nothing,
             auto_pause: false,
         };
         match self.create(wanted).await {
@@ -235,7 +251,7 @@ impl Sandboxes {
         spec.thaw = group.thaw_file();
         let directory = self.config.data_dir.join("sandboxes").join(&id);
         let launched = launch::launch(&self.init, directory, &spec, slot, &group).await;
-        let Launched { keeper, control, socket } = match launched {
+        let Launched { keeper, control, socket, proxy } = match launched {
             Ok(launched) => launched,
             Err(error) => {
                 remove_group(&group).await;
@@ -244,6 +260,14 @@ impl Sandboxes {
         };
         let started_at = Timestamp::now();
         let life = Life { end_at: started_at + wanted.timeout, paused: false };
+        let shown =
+            Shown { internet: wanted.allow_internet_access, network: wanted.network.clone() };
+        let allow_private = self.config.allow_private_addresses;
+        let gate = Arc::new(Gate::new(wanted.egress.clone(), allow_private));
+        let ending = CancellationToken::new();
+        if let Some(proxy) = proxy {
+            self.tasks.spawn(egress::serve(proxy, Arc::clone(&gate), ending.clone()));
+        }
         let sandbox = Sandbox {
             id,
             wanted,
@@ -253,7 +277,10 @@ impl Sandboxes {
             socket,
             group,
             life: watch::Sender::new(life),
-            ending: CancellationToken::new(),
+            gate,
+            shares_network: spec.share_network,
+            shown: Mutex::new(shown),
+            ending,
             gone: CancellationToken::new(),
             slot,
         };
@@ -279,7 +306,7 @@ impl Sandboxes {
                 Root::Directory(path) => path.clone(),
             },
             machine_root: template.root == Root::Machine,
-            share_network: self.shares_network(wanted),
+            share_network: wanted.egress == Egress::Machine,
             disk_bytes: u64::from(template.disk_mb) << 20,
             inodes: u64::from(template.disk_mb).saturating_mul(256),
             uid_range: self.uid_range,
@@ -290,12 +317,6 @@ impl Sandboxes {
             memory_bytes,
             thaw: None,
         }
-    }
-
-    /// Whether a sandbox gets the machine's network. Rules that cannot be enforced make it no.
-    pub(crate) fn shares_network(&self, wanted: &Wanted) -> bool {
-        let asked = wanted.allow_internet_access.unwrap_or(self.config.default_internet);
-        asked && self.config.allow_internet && !has_rules(wanted.network.as_ref())
     }
 
     /// Owns a sandbox's processes to their end.
@@ -379,23 +400,6 @@ impl Sandbox {
     }
 }
 
-/// Whether network rules restrict more than on and off do.
-fn has_rules(network: Option<&serde_json::Value>) -> bool {
-    let Some(serde_json::Value::Object(network)) = network else {
-        return network.is_some_and(|network| !network.is_null());
-    };
-    network.iter().any(|(key, value)| {
-        let empty = match value {
-            serde_json::Value::Null => true,
-            serde_json::Value::Array(list) => list.is_empty(),
-            serde_json::Value::Object(map) => map.is_empty(),
-            _ => false,
-        };
-        // These two are about traffic to the sandbox, not from it.
-        !empty && key != "allowPublicTraffic" && key != "maskRequestHost"
-    })
-}
-
 async fn remove_group(group: &Group) {
     // The kernel lets go of a group a moment after its last process.
     for _ in 0..50 {
@@ -420,7 +424,6 @@ fn new_token() -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use serde_json::json;
 
     #[test]
     fn ids_and_tokens_have_the_form_that_clients_expect() {
@@ -429,20 +432,5 @@ mod tests {
         assert!(id.starts_with('i') && id.bytes().all(|b| b.is_ascii_alphanumeric()), "{id}");
         assert_eq!(new_token().len(), 64);
         assert_ne!(new_token(), new_token());
-    }
-
-    #[test]
-    fn only_rules_that_restrict_outgoing_traffic_count_as_rules() {
-        for (network, want) in [
-            (json!(null), false),
-            (json!({}), false),
-            (json!({"allowPublicTraffic": true, "denyOut": []}), false),
-            (json!({"denyOut": ["10.0.0.0/8"]}), true),
-            (json!({"rules": {"a": []}}), true),
-            (json!({"somethingNew": "x"}), true),
-            (json!("odd"), true),
-        ] {
-            assert_eq!(has_rules(Some(&network)), want, "{network}");
-        }
     }
 }

@@ -8,7 +8,7 @@
 //! 2. new mount, pid, network, ipc and uts namespaces; fork, since only a child is inside the new
 //!    pid namespace. The parent stays outside, of the sandbox's cgroups too, as the keeper;
 //! 3. the child, pid 1, is moved into its cgroups by the host, then: cgroup namespace, file-system
-//!    view, host name, loopback;
+//!    view, host name, loopback and on it a socket that only the host accepts connections of;
 //! 4. capabilities, `no_new_privs`, seccomp: all commands inherit them;
 //! 5. threads, the daemon.
 //!
@@ -24,12 +24,13 @@ mod users;
 mod view;
 
 use std::fs::File;
-use std::io::{self, BufRead as _, BufReader, Read as _, Write as _};
-use std::os::fd::{AsFd as _, OwnedFd};
+use std::io::{self, BufRead as _, BufReader, IoSlice, Read as _, Write as _};
+use std::os::fd::{AsFd as _, AsRawFd, OwnedFd};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::process::ExitCode;
 
 use nix::sched::{CloneFlags, unshare};
+use nix::sys::socket::{ControlMessage, MsgFlags, UnixAddr, sendmsg};
 use nix::unistd::{Gid, Uid, dup2_stdin, dup2_stdout, setgroups, setresgid, setresuid, setsid};
 
 use crate::boot::{BootSpec, MAX_LINE, Stage};
@@ -65,6 +66,20 @@ impl Control {
             serde_json::to_vec(stage).map_err(|error| Error::Protocol(error.to_string()))?;
         line.push(b'\n');
         (&self.0).write_all(&line).step("report to the host")
+    }
+
+    /// As `tell`, with a descriptor for the host.
+    fn tell_passing(&self, stage: &Stage, passed: &impl AsRawFd) -> Result<(), Error> {
+        let mut line =
+            serde_json::to_vec(stage).map_err(|error| Error::Protocol(error.to_string()))?;
+        line.push(b'\n');
+        let fds = [passed.as_raw_fd()];
+        let parts = [IoSlice::new(&line)];
+        let rights = [ControlMessage::ScmRights(&fds)];
+        // A line is far smaller than the socket's buffer, so it is taken whole.
+        sendmsg::<UnixAddr>(self.0.as_raw_fd(), &parts, &rights, MsgFlags::empty(), None)
+            .step("report to the host")?;
+        Ok(())
     }
 
     fn line(&self) -> Result<String, Error> {
@@ -165,14 +180,20 @@ fn first(spec: &BootSpec, listener: UnixListener, control: Control) -> Result<Ex
     unshare(CloneFlags::CLONE_NEWCGROUP).step("create a cgroup namespace")?;
     view::build(spec)?;
     nix::unistd::sethostname(&spec.sandbox_id).step("set the host name")?;
-    if !spec.share_network {
+    let proxy = if spec.share_network {
+        None
+    } else {
         network::loopback_up()?;
-    }
+        Some(network::proxy_listener()?)
+    };
     privileges::limit_resources(spec)?;
     privileges::drop_all()?;
     seccomp::install()?;
     crate::envd::serve(spec, listener, || {
-        control.tell(&Stage::Ready)?;
+        match proxy {
+            Some(proxy) => control.tell_passing(&Stage::Ready, &proxy)?,
+            None => control.tell(&Stage::Ready)?,
+        }
         drop(control);
         Ok(())
     })?;

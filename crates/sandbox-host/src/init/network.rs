@@ -1,13 +1,14 @@
-//! Brings the loopback interface of a new network namespace up.
+//! Brings the loopback interface of a new network namespace up, and opens the host's door on it.
 
 #![expect(unsafe_code, reason = "interface flags are set by an ioctl that nix does not wrap")]
 
-use std::net::UdpSocket;
+use std::net::{Ipv4Addr, TcpListener, UdpSocket};
 use std::os::fd::AsRawFd as _;
 
 use nix::libc;
 
 use super::{Error, Step as _};
+use crate::wire::PROXY_PORT;
 
 nix::ioctl_write_ptr_bad!(set_flags, libc::SIOCSIFFLAGS, libc::ifreq);
 
@@ -27,4 +28,10 @@ pub(super) fn loopback_up() -> Result<(), Error> {
     // SAFETY: the descriptor is open for the call, and the request is a whole, initialized ifreq.
     unsafe { set_flags(socket.as_raw_fd(), &raw const request) }.step("bring loopback up")?;
     Ok(())
+}
+
+/// The socket that the host's proxy will accept connections of. It stays in this namespace,
+/// whoever holds it.
+pub(super) fn proxy_listener() -> Result<TcpListener, Error> {
+    TcpListener::bind((Ipv4Addr::LOCALHOST, PROXY_PORT)).step("open the proxy's port")
 }
