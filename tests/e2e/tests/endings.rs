@@ -132,7 +132,7 @@ fn a_cancelled_run_is_killed_and_settled() {
     let id = "to-be-cancelled";
     let input = json!({"runId": account, "command": "echo begun; sleep 300 & sleep 300; echo no"});
     stack.start_activity("safeExecuteCode", id, &input);
-    wait_for("the command to run", || stack.describe(id).to_string().contains("begun"));
+    wait_for("the command to run", || stack.heartbeat(id).contains("begun"));
     let cancelled = stack.temporal(&["activity", "cancel", "--activity-id", id]);
     assert!(cancelled.status.success());
     wait_for("the activity to end", || {

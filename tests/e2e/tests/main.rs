@@ -15,3 +15,4 @@ mod clients;
 mod endings;
 mod harness;
 mod http;
+mod workers;

@@ -189,6 +189,11 @@ impl Stack {
         serde_json::from_slice(&output.stdout).unwrap_or(Value::Null)
     }
 
+    /// The latest heartbeat's details, as text.
+    pub(crate) fn heartbeat(&self, id: &str) -> String {
+        self.describe(id)["info"]["heartbeatDetails"].to_string()
+    }
+
     /// Makes an account and returns its name.
     pub(crate) fn budget(&self, limit: &str) -> String {
         let account = format!("e2e-{:012x}", rand::random::<u64>() >> 16);
