@@ -123,6 +123,9 @@ pub(crate) struct ConfigArgs {
     /// Environment of the policy: the [env.NAME] that applies.
     #[arg(long, env = "AIRLOCK_ENV")]
     pub(crate) env: Option<String>,
+    /// Secret that the messages to [budget.alerts] webhook are signed with, 16 to 512 bytes.
+    #[arg(long, env = "AIRLOCK_WEBHOOK_SECRET", hide_env_values = true, hide_short_help = true)]
+    pub(crate) webhook_secret: Option<SecretString>,
 }
 
 /// A running stack, for commands that need its addresses.

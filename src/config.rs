@@ -7,6 +7,7 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use airlock_approval::webhook::Endpoint;
 use airlock_budget::PriceCard;
 use airlock_contract::{NetworkInput, Usd};
 use airlock_engine::{AutoCreate, Config as EngineConfig};
@@ -85,6 +86,16 @@ struct RawSecretEnv {
 #[serde(deny_unknown_fields)]
 struct RawBudget {
     auto_create: Option<RawAutoCreate>,
+    alerts: Option<RawAlerts>,
+}
+
+/// `[budget.alerts]`
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawAlerts {
+    /// Where crossed thresholds are told: https, or http to this machine. Signed with
+    /// `AIRLOCK_WEBHOOK_SECRET`.
+    webhook: reqwest::Url,
 }
 
 /// `[budget.auto_create]`
@@ -117,6 +128,8 @@ pub(crate) struct Config {
     pub(crate) gate: Gate,
     /// The redactor with the file's own patterns.
     pub(crate) redactor: Redactor,
+    /// Where crossed budget thresholds are told, besides the audit log and the metrics.
+    pub(crate) alerts: Option<Endpoint>,
 }
 
 /// Reads and checks everything.
@@ -124,6 +137,7 @@ pub(crate) fn load(args: &ConfigArgs) -> Result<Config, Error> {
     let file = File::read(args)?;
     let raw = file.raw()?;
     Ok(Config {
+        alerts: file.alerts(&raw, args)?,
         gate: file.gate(args.env.as_deref())?,
         redactor: file.redactor(&raw)?,
         prices: file.prices(&raw)?,
@@ -229,6 +243,18 @@ impl File {
     }
 }
 
+impl File {
+    fn alerts(&self, raw: &Raw, args: &ConfigArgs) -> Result<Option<Endpoint>, Error> {
+        let Some(alerts) = &raw.budget.alerts else { return Ok(None) };
+        let Some(secret) = &args.webhook_secret else {
+            return Err(self.wrong("budget.alerts.webhook needs AIRLOCK_WEBHOOK_SECRET as well"));
+        };
+        let endpoint = Endpoint::new(alerts.webhook.clone(), secret);
+        let endpoint = endpoint.map_err(|why| self.wrong(format_args!("budget.alerts: {why}")))?;
+        Ok(Some(endpoint))
+    }
+}
+
 /// The line of a byte offset, from 1.
 fn line_of(text: &str, offset: usize) -> usize {
     text.bytes().take(offset).filter(|b| *b == b'\n').count() + 1
@@ -278,7 +304,7 @@ mod tests {
     fn load_text(text: &str) -> Result<Config, String> {
         let mut file = tempfile::NamedTempFile::new().unwrap();
         std::io::Write::write_all(&mut file, text.as_bytes()).unwrap();
-        let args = ConfigArgs { config: Some(file.path().to_owned()), env: None };
+        let args = ConfigArgs { config: Some(file.path().to_owned()), ..ConfigArgs::default() };
         let name = format!("{}: ", file.path().display());
         load(&args).map_err(|error| error.message.replace(&name, ""))
     }
@@ -312,6 +338,29 @@ mod tests {
         assert_eq!(config.engine.output.stream, 1000);
         assert_eq!(config.engine.auto_create.unwrap().limit, "0.5".parse().unwrap());
         assert_eq!(config.redactor.redact("see TCK-123456"), "see [REDACTED:ticket]");
+    }
+
+    #[test]
+    fn a_webhook_needs_a_secret_and_a_safe_address() {
+        for (address, secret, says) in [
+            ("https://hooks.example/x", None, "needs AIRLOCK_WEBHOOK_SECRET"),
+            ("http://hooks.example/x", Some("a-secret-of-some-length"), "must be https"),
+            ("https://hooks.example/x", Some("short"), "at least 16 bytes"),
+            ("https://hooks.example/x", Some("a-secret-of-some-length"), ""),
+        ] {
+            let mut file = tempfile::NamedTempFile::new().unwrap();
+            let text = format!("[budget.alerts]\nwebhook = \"{address}\"\n");
+            std::io::Write::write_all(&mut file, text.as_bytes()).unwrap();
+            let config = Some(file.path().to_owned());
+            let webhook_secret = secret.map(Into::into);
+            let args = ConfigArgs { config, webhook_secret, ..ConfigArgs::default() };
+            match load(&args) {
+                Ok(config) => assert!(says.is_empty() && config.alerts.is_some(), "{address}"),
+                Err(error) => {
+                    assert!(!says.is_empty() && error.message.contains(says), "{}", error.message);
+                }
+            }
+        }
     }
 
     #[test]

@@ -3,9 +3,10 @@
 use std::sync::Arc;
 
 use airlock_approval::Approvals;
+use airlock_approval::webhook::Webhooks;
 use airlock_audit::{Log, RedisOptions, Sink};
 use airlock_budget::Ledger;
-use airlock_engine::{Engine, Parts};
+use airlock_engine::{Alerts, Engine, Parts};
 use airlock_runs::Runs;
 use airlock_store::Connection;
 
@@ -34,12 +35,22 @@ pub(crate) async fn build(
     let keys = [("E2B_API_KEY".to_owned(), settings.e2b.api_key.clone())];
     let e2b = airlock_e2b::Client::new(settings.e2b.clone()).map_err(Error::config)?;
     airlock_engine::metrics::describe();
+    let audit = Arc::new(Log::new(sinks));
+    let webhooks = match config.alerts {
+        Some(endpoint) => {
+            let options = airlock_approval::webhook::Options::default();
+            let to = Webhooks::new(connection.clone(), prefix, vec![endpoint], options);
+            Some(to.map_err(Error::config)?)
+        }
+        None => None,
+    };
+    let alerts = Alerts::new(Arc::clone(&audit), webhooks);
     Ok(Engine::new(Parts {
         gate: config.gate,
         redactor: config.redactor.with_values(own_secrets().into_iter().chain(keys)),
-        ledger: Ledger::new(connection.clone(), prefix),
+        ledger: Ledger::new(connection.clone(), prefix).with_alerts(alerts.observer()),
         runs,
-        audit: Arc::new(Log::new(sinks)),
+        audit,
         approvals: Approvals::new(connection, prefix, airlock_approval::Options::default()),
         e2b,
         prices: config.prices,

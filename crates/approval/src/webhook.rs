@@ -151,11 +151,11 @@ impl std::fmt::Debug for Webhooks {
 
 /// A message as it is sent.
 #[derive(Serialize)]
-struct Message<'a> {
+struct Message<'a, T> {
     #[serde(rename = "type")]
-    kind: &'static str,
+    kind: &'a str,
     timestamp: String,
-    data: &'a Approval,
+    data: &'a T,
 }
 
 impl Occasion {
@@ -207,25 +207,49 @@ impl Webhooks {
         occasion: Occasion,
     ) -> Vec<Result<bool, Error>> {
         let id = message_id(approval, occasion);
-        let message = Message {
-            kind: occasion.as_str(),
-            timestamp: rfc3339(Timestamp::now().as_millisecond()),
-            data: approval,
-        };
-        let body = serde_json::to_string(&message).unwrap_or_default();
-        let sends = self.endpoints.iter().map(|endpoint| self.once(endpoint, approval, &id, &body));
-        join_all(sends).await
+        // In the slot of the approval.
+        let place = format!("{}:approval:{{{}}}", self.prefix, approval.id);
+        self.send(&place, &id, occasion.as_str(), approval).await
+    }
+
+    /// Tells every endpoint of something else than an approval, in the same way: a message of type
+    /// `kind` with `data`, once for each `id`, which holds no braces. What was sent is remembered for
+    /// seven days.
+    ///
+    /// Cancel-safe as [`deliver`](Self::deliver).
+    pub async fn announce(
+        &self,
+        id: &str,
+        kind: &str,
+        data: &impl Serialize,
+    ) -> Vec<Result<bool, Error>> {
+        self.send(&format!("{}:announced:{{{id}}}", self.prefix), id, kind, data).await
+    }
+
+    async fn send(
+        &self,
+        place: &str,
+        id: &str,
+        kind: &str,
+        data: &impl Serialize,
+    ) -> Vec<Result<bool, Error>> {
+        let timestamp = rfc3339(Timestamp::now().as_millisecond());
+        let body = serde_json::to_string(&Message { kind, timestamp, data }).unwrap_or_default();
+        let sends = self.endpoints.iter().map(|endpoint| {
+            let to = endpoint.key.fingerprint(endpoint.url.as_str());
+            self.once(endpoint, format!("{place}:sent:{id}:{to}"), id, &body)
+        });
+        join_all(sends.collect::<Vec<_>>()).await
     }
 
     /// Sends unless somebody else does or did.
     async fn once(
         &self,
         endpoint: &Endpoint,
-        approval: &Approval,
+        key: String,
         id: &str,
         body: &str,
     ) -> Result<bool, Error> {
-        let key = self.sent_key(endpoint, approval, id);
         let token = format!("{:032x}", rand::random::<u128>());
         let mut conn = self.conn.clone();
         let claimed: Option<String> = redis::cmd("SET")
@@ -245,12 +269,6 @@ impl Webhooks {
         let keep = if sent.is_ok() { millis(REMEMBER_SENT) } else { 0 };
         let () = self.confirm.key(&key).arg(&token).arg(keep).invoke_async(&mut conn).await?;
         sent.map(|()| true)
-    }
-
-    /// In the slot of the approval.
-    fn sent_key(&self, endpoint: &Endpoint, approval: &Approval, id: &str) -> String {
-        let place = endpoint.key.fingerprint(endpoint.url.as_str());
-        format!("{}:approval:{{{}}}:sent:{id}:{place}", self.prefix, approval.id)
     }
 
     /// Longer than all tries and waits take.

@@ -3,7 +3,9 @@
 use airlock_contract::{BudgetStatus, Circuit, Usd};
 
 use crate::error::Error;
-use crate::reply::{Account, Alert, Reply, Reserved, Settled, account, nanos, odd};
+use crate::reply::{
+    Account, Alert, AlertNotice, AlertObserver, Reply, Reserved, Settled, account, nanos, odd,
+};
 use crate::request::HoldKey;
 
 pub(crate) fn unknown(hold: &HoldKey) -> Error {
@@ -70,6 +72,7 @@ pub(crate) fn settled(
     held: Usd,
     late: bool,
     first: usize,
+    observer: Option<&AlertObserver>,
 ) -> Result<Settled, Error> {
     let replayed = reply.0 == "again";
     let (details, accounts) = granted(reply, booked)?;
@@ -78,6 +81,10 @@ pub(crate) fn settled(
     for (i, (account, before)) in accounts.iter().zip(details.iter().skip(first)).enumerate() {
         let crossed = account.crossed_since(nanos(before)?);
         for threshold in &crossed {
+            if let Some(observer) = observer {
+                let (status, threshold) = (account.status.clone(), *threshold);
+                observer(AlertNotice { status, threshold, replayed });
+            }
             alerts.push(Alert { account: account.status.run_id.clone(), threshold: *threshold });
         }
         if i == 0 {

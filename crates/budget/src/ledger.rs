@@ -10,7 +10,7 @@ use uuid::Uuid;
 
 use crate::answer::{amount_at, detail, granted, not_found, reserved, settled, status, unknown};
 use crate::error::Error;
-use crate::reply::{Reply, Reserved, Settled};
+use crate::reply::{AlertObserver, Reply, Reserved, Settled};
 use crate::request::{
     HoldKey, NewBudget, Settings, checked_amount, checked_id, checked_millis, checked_positive,
     clipped,
@@ -29,6 +29,7 @@ pub struct Ledger {
     pub(crate) keys: Keys,
     pub(crate) settings: Settings,
     pub(crate) scripts: Arc<Scripts>,
+    alerts: Option<AlertObserver>,
 }
 
 impl std::fmt::Debug for Ledger {
@@ -53,7 +54,20 @@ impl Ledger {
         settings: Settings,
     ) -> Self {
         let scripts = Arc::new(Scripts::new());
-        Self { connection: connection.into(), keys: Keys::new(prefix), settings, scripts }
+        Self {
+            connection: connection.into(),
+            keys: Keys::new(prefix),
+            settings,
+            scripts,
+            alerts: None,
+        }
+    }
+
+    /// The same ledger, which tells `observer` of every threshold that a booking of its own crosses:
+    /// on the account and on those above it.
+    #[must_use]
+    pub fn with_alerts(self, observer: AlertObserver) -> Self {
+        Self { alerts: Some(observer), ..self }
     }
 
     /// Makes an account. The same arguments again answer the account as it is now; other ones are a
@@ -160,7 +174,7 @@ impl Ledger {
                 amount_at(&reply, 0)?
             )));
         }
-        settled(reply, amount, Usd::ZERO, false, 0)
+        settled(reply, amount, Usd::ZERO, false, 0, self.alerts.as_ref())
     }
 
     /// Holds `amount` until it is settled or voided, or until `lease` ends, by the clock of Redis.
@@ -230,7 +244,7 @@ impl Ledger {
             "missing" => Err(not_found(&reply)),
             _ => {
                 let (amount, late) = (amount_at(&reply, 0)?, detail(&reply.1, 1)? == "1");
-                settled(reply, actual, amount, late, 2)
+                settled(reply, actual, amount, late, 2, self.alerts.as_ref())
             }
         }
     }

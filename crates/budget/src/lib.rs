@@ -31,5 +31,5 @@ pub use airlock_contract::{LedgerEntry, LedgerEntryKind as EntryKind};
 pub use error::Error;
 pub use ledger::Ledger;
 pub use prices::{InvalidPrices, PriceCard, Spec};
-pub use reply::{Alert, Reserved, Settled};
+pub use reply::{Alert, AlertNotice, AlertObserver, Reserved, Settled};
 pub use request::{HoldKey, NewBudget, Settings};

@@ -1,5 +1,7 @@
 //! What the scripts answer, typed.
 
+use std::sync::Arc;
+
 use airlock_contract::{AccountId, BudgetStatus, Circuit, Period, Usd};
 use jiff::Timestamp;
 use redis::{ErrorKind, RedisError};
@@ -48,6 +50,32 @@ pub struct Alert {
     /// Percent of the limit.
     pub threshold: u8,
 }
+
+/// A crossed threshold on its way to whoever must know.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AlertNotice {
+    /// The account after the booking that crossed it.
+    pub status: BudgetStatus,
+    /// Percent of the limit.
+    pub threshold: u8,
+    /// The booking was repeated: this was noticed before, if whoever noticed it lived to tell.
+    pub replayed: bool,
+}
+
+impl AlertNotice {
+    /// Names this crossing: the same when it is noticed again; another after a top-up, in the next
+    /// period, or on an account made anew.
+    pub fn id(&self) -> String {
+        let status = &self.status;
+        let period = status.period_ends_at.as_deref().unwrap_or("always");
+        let (account, limit) = (&status.run_id, status.limit.nanos());
+        format!("budget.alert.{account}.{}.{period}.{limit}.{}", status.created_at, self.threshold)
+    }
+}
+
+/// Told of every crossed threshold, by the call that crossed it and before it answers; so it must
+/// be quick and spawn what takes longer.
+pub type AlertObserver = Arc<dyn Fn(AlertNotice) + Send + Sync>;
 
 /// An account as a script showed it.
 #[derive(Clone, Debug)]

@@ -12,6 +12,7 @@
 //! - Every error becomes a failure in `failure.rs`.
 #![forbid(unsafe_code)]
 
+mod alerts;
 mod batch;
 mod config;
 mod context;
@@ -26,6 +27,7 @@ mod pulse;
 mod run;
 mod secrets;
 
+pub use alerts::Alerts;
 pub use config::{AutoCreate, Config, LeaseLengths, Margins, OutputCaps};
 pub use context::{Attempt, Ending, Liveness, RunContext, StopReason};
 pub use doors::{decide, invalid_input};

@@ -15,6 +15,8 @@ pub const DECISIONS: &str = "airlock_policy_decisions_total";
 pub const RESERVED: &str = "airlock_reserved_nanousd_total";
 /// Nano-dollars booked.
 pub const SPENT: &str = "airlock_spent_nanousd_total";
+/// Alert thresholds of budgets that were crossed, by `threshold` in percent.
+pub const ALERTS: &str = "airlock_budget_alerts_total";
 /// How long it took to create a sandbox.
 pub const SANDBOX_CREATE: &str = "airlock_sandbox_create_seconds";
 /// Secrets that were masked in output.
@@ -33,6 +35,7 @@ pub fn describe() {
     describe_counter!(DECISIONS, "Policy decisions by outcome");
     describe_counter!(RESERVED, "Nano-dollars held by reservations");
     describe_counter!(SPENT, "Nano-dollars booked");
+    describe_counter!(ALERTS, "Alert thresholds of budgets that were crossed, by percent");
     describe_histogram!(SANDBOX_CREATE, Unit::Seconds, "Time to create a sandbox");
     describe_counter!(REDACTIONS, "Secrets masked in output");
     describe_counter!(HEARTBEATS, "Heartbeats handed to the door");
@@ -70,6 +73,10 @@ pub(crate) fn reserved(amount: Usd) {
 
 pub(crate) fn spent(amount: Usd) {
     counter!(SPENT).increment(u64::try_from(amount.nanos()).unwrap_or(0));
+}
+
+pub(crate) fn budget_alert(threshold: u8) {
+    counter!(ALERTS, "threshold" => threshold.to_string()).increment(1);
 }
 
 pub(crate) fn sandbox_created(took: Duration) {
