@@ -141,10 +141,8 @@ impl Engine {
     /// The failure that a run would meet.
     pub async fn ready(&self) -> Result<(), Failure> {
         self.core.ledger.ping().await.map_err(failure::budget)?;
-        if !self.core.audit.is_writable() {
-            return Err(failure::audit(&airlock_audit::Error::Unavailable));
-        }
-        Ok(())
+        // Asks rather than remembers: a log that failed once may be back.
+        self.core.audit.ready().await.map_err(|error| failure::audit(&error))
     }
 
     /// Waits for clean-ups that outlived whoever asked for them. Call before the process ends,

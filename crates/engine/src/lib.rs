@@ -8,6 +8,7 @@
 //!
 //! - [`Engine`] is made of [`Parts`]; it reads no environment.
 //! - The way of one run is in `run/`, a file a step.
+//! - What nobody comes back for is ended by `reaper.rs`.
 //! - The wrapper that runs in the sandbox is `wrapper.sh`.
 //! - Every error becomes a failure in `failure.rs`.
 #![forbid(unsafe_code)]
@@ -24,6 +25,7 @@ mod ledger_doors;
 pub mod metrics;
 mod plan;
 mod pulse;
+mod reaper;
 mod run;
 mod secrets;
 
@@ -33,4 +35,5 @@ pub use context::{Attempt, Ending, Liveness, RunContext, StopReason};
 pub use doors::{decide, invalid_input};
 pub use engine::{Engine, Parts};
 pub use failure::budget as budget_failure;
+pub use reaper::{LivenessSource, ReapReport, Reaped};
 pub use secrets::{NoSecrets, SecretSource};

@@ -27,6 +27,8 @@ pub const HEARTBEATS: &str = "airlock_heartbeats_total";
 pub const HAND_OVERS: &str = "airlock_hand_overs_total";
 /// Commands that a later attempt took over instead of starting them again.
 pub const REATTACHED: &str = "airlock_reattached_total";
+/// Expired leases that the reaper looked at, by `outcome`: `killed`, `kept`, `failed`.
+pub const REAPED: &str = "airlock_reaped_total";
 
 /// Describes every metric to the process's recorder; call once, after it is installed.
 pub fn describe() {
@@ -41,6 +43,7 @@ pub fn describe() {
     describe_counter!(HEARTBEATS, "Heartbeats handed to the door");
     describe_counter!(HAND_OVERS, "Runs handed over to a later attempt, by reason");
     describe_counter!(REATTACHED, "Commands taken over instead of being started again");
+    describe_counter!(REAPED, "Expired leases that the reaper looked at, by outcome");
 }
 
 pub(crate) fn run(status: RunStatus) {
@@ -97,4 +100,8 @@ pub(crate) fn hand_over(reason: &'static str) {
 
 pub(crate) fn reattached() {
     counter!(REATTACHED).increment(1);
+}
+
+pub(crate) fn reaped(outcome: &'static str) {
+    counter!(REAPED, "outcome" => outcome).increment(1);
 }

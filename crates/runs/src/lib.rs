@@ -45,6 +45,7 @@
 #![forbid(unsafe_code)]
 
 mod admission;
+mod breaker;
 mod error;
 mod leadership;
 mod lease;
@@ -55,6 +56,7 @@ mod schema;
 mod scripts;
 
 pub use admission::{Admission, Permit, Rate};
+pub use breaker::{Breaker, BreakerSettings, Pass, Passage};
 pub use error::Error;
 pub use leadership::Leadership;
 pub use lease::Lease;

@@ -11,7 +11,7 @@ use serde_json::Value;
 
 use crate::record::{command_field, note_field, phase_word};
 use crate::scripts::Scripts;
-use crate::{BoundSandbox, Error, Fence, Lease, Record, RunKey, payload, schema};
+use crate::{BoundSandbox, Error, Fence, Leadership, Lease, Record, RunKey, payload, schema};
 
 /// The record outlives the lease of its sandbox by this much, so that the reaper can read it.
 const OUTLIVES_LEASE: Duration = Duration::from_hours(1);
@@ -274,6 +274,25 @@ impl Runs {
             .query_async(&mut self.conn.clone())
             .await?;
         Ok(())
+    }
+
+    /// Looks at an expired lease again after `until_ms`, because its sandbox may still be wanted.
+    /// A lease that was dropped or renewed beyond that meanwhile stays as it is.
+    pub async fn postpone_lease(&self, lease: &Lease, until_ms: i64) -> Result<(), Error> {
+        let () = redis::cmd("ZADD")
+            .arg(self.leases_key())
+            .arg("XX")
+            .arg("GT")
+            .arg(until_ms)
+            .arg(lease.member())
+            .query_async(&mut self.conn.clone())
+            .await?;
+        Ok(())
+    }
+
+    /// Stands for the seat `name` beside these records.
+    pub fn leadership(&self, name: &str) -> Leadership {
+        Leadership::new(self.conn.clone(), &self.prefix, name)
     }
 
     async fn unless_renewed(&self, mut lease: Lease, now_ms: i64) -> Result<Option<Lease>, Error> {

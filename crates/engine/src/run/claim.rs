@@ -7,7 +7,7 @@ use secrecy::SecretString;
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 
-use super::money::HELD;
+use super::money::{Noted, bills};
 use super::sandbox::Live;
 use super::{Halt, Run};
 
@@ -29,15 +29,9 @@ impl Run {
     fn take_over(&mut self, record: Record) {
         self.resumed = true;
         self.claimed_at_ms = record.started_at_ms;
+        self.held = Noted::read(&record).map(|noted| noted.amount);
+        self.bills = bills(&record);
         self.commands = record.commands;
-        self.held =
-            record.notes.get(HELD).and_then(Value::as_i64).map(airlock_contract::Usd::from_nanos);
-        for (name, value) in &record.notes {
-            let slot = name.strip_prefix("bill.").and_then(|slot| slot.parse().ok());
-            if let (Some(slot), Some(seconds)) = (slot, value.as_f64()) {
-                self.bills.insert(slot, seconds);
-            }
-        }
         if let Some(bound) = record.sandbox {
             let token = SecretString::from(bound.access_token.clone());
             let sandbox = self.core.e2b.attach(&bound.id, token, bound.domain.as_deref());

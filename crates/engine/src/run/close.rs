@@ -9,6 +9,7 @@ use airlock_audit::Event;
 use airlock_contract::{CostReport, Phase, Receipt, Usd};
 use serde_json::json;
 
+use super::money::BILL;
 use super::sandbox::since;
 use super::{Halt, Run, now_ms};
 
@@ -47,7 +48,7 @@ impl Run {
         let until = if killed { now_ms().min(bound.lease_until_ms) } else { bound.lease_until_ms };
         let seconds = since(bound.created_at_ms, until).as_secs_f64();
         let slot = self.slot(slot);
-        let name = format!("bill.{slot}");
+        let name = format!("{BILL}{slot}");
         self.core.runs.note(&self.key, self.fence, &name, &json!(seconds)).await?;
         self.bills.insert(slot, seconds);
         self.live = None;

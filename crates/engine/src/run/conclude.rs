@@ -18,6 +18,7 @@ use airlock_e2b::ListQuery;
 use airlock_runs::CommandState;
 use serde_json::{Value, json};
 
+use super::money::BILL;
 use super::sandbox::since;
 use super::{Halt, Job, Run, now_ms};
 use crate::context::{Ending, Liveness, RunContext, StopReason};
@@ -172,10 +173,12 @@ impl Run {
         let metadata = [("executionId".to_owned(), execution)].into();
         let query = ListQuery { metadata, ..ListQuery::default() };
         for info in self.core.e2b.list(&query).await? {
+            // A later attempt may have taken it over meanwhile.
+            self.still_ours().await?;
             self.core.e2b.kill(&info.id).await?;
             let slot = self.slot(0);
             let seconds = since(info.started_at.as_millisecond(), now_ms()).as_secs_f64();
-            let name = format!("bill.{slot}");
+            let name = format!("{BILL}{slot}");
             self.core.runs.note(&self.key, self.fence, &name, &json!(seconds)).await?;
             self.bills.insert(slot, seconds);
         }

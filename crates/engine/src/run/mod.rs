@@ -40,9 +40,9 @@ pub(crate) use conclude::replay;
 pub(crate) use decide::{decide, denied, redacted};
 pub(crate) use job::Job;
 pub(crate) use launch::CommandEnd;
-pub(crate) use money::{Hold, Price};
+pub(crate) use money::{Hold, Noted, Price, bills};
 pub(crate) use network::network;
-pub(crate) use sandbox::{Live, SandboxSpec, refuse_shared};
+pub(crate) use sandbox::{Live, SandboxSpec, refuse_shared, since};
 
 use crate::context::{Attempt, Ending, RunContext, StopReason};
 use crate::engine::Core;

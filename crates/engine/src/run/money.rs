@@ -3,10 +3,13 @@
 //! The hold's id is the execution's, so a retry finds its own hold again and nothing is counted
 //! twice. The sandbox is never given more time than the hold pays for.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use airlock_budget::{Error as BudgetError, HoldKey, NewBudget};
 use airlock_contract::{CostReport, Usd};
+use airlock_runs::Record;
+use serde_json::{Value, json};
 
 use super::{Halt, Run};
 use crate::{failure, metrics};
@@ -16,6 +19,38 @@ const LATE: Duration = Duration::from_mins(15);
 
 /// The note in the run record that says what is held, in nano-USD.
 pub(crate) const HELD: &str = "held";
+
+/// Notes of this prefix say for how many seconds a sandbox that is over is charged, by slot.
+pub(crate) const BILL: &str = "bill.";
+
+/// What the record says is held for a run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Noted {
+    pub(crate) amount: Usd,
+    /// The part that is due whatever the sandbox costs.
+    pub(crate) fee: Usd,
+}
+
+impl Noted {
+    pub(crate) fn read(record: &Record) -> Option<Self> {
+        let note = record.notes.get(HELD)?;
+        let nanos = |name: &str| note.get(name).and_then(Value::as_i64).map(Usd::from_nanos);
+        Some(Self { amount: nanos("amount")?, fee: nanos("fee")? })
+    }
+
+    fn note(self) -> Value {
+        json!({ "amount": self.amount.nanos(), "fee": self.fee.nanos() })
+    }
+}
+
+/// What the record says that finished sandboxes are charged for.
+pub(crate) fn bills(record: &Record) -> BTreeMap<u32, f64> {
+    let bill = |(name, value): (&String, &Value)| {
+        let slot = name.strip_prefix(BILL)?.parse().ok()?;
+        Some((slot, value.as_f64()?))
+    };
+    record.notes.iter().filter_map(bill).collect()
+}
 
 /// What a run may come to.
 #[derive(Clone, Debug)]
@@ -61,8 +96,9 @@ impl Run {
         let reserved = reserved.map_err(|error| self.refused(error, &price))?;
         metrics::reserved(reserved.amount);
         let warnings = reserved.warnings;
+        let fee = price.fee;
         self.hold = Some(Hold { price, amount: reserved.amount, warnings });
-        self.note_held(reserved.amount).await
+        self.note_held(reserved.amount, fee).await
     }
 
     /// The hold of an earlier attempt. Its lease is pushed; if it was settled already, it stays so.
@@ -84,11 +120,11 @@ impl Run {
         Ok(())
     }
 
-    /// Tells later attempts what is held.
-    async fn note_held(&mut self, amount: Usd) -> Result<(), Halt> {
+    /// Tells later attempts and the reaper what is held.
+    async fn note_held(&mut self, amount: Usd, fee: Usd) -> Result<(), Halt> {
         self.held = Some(amount);
-        let nanos = serde_json::json!(amount.nanos());
-        Ok(self.core.runs.note(&self.key, self.fence, HELD, &nanos).await?)
+        let note = Noted { amount, fee }.note();
+        Ok(self.core.runs.note(&self.key, self.fence, HELD, &note).await?)
     }
 
     /// Raises the hold so that it covers `price`, or leaves it if it does already.
@@ -106,8 +142,9 @@ impl Run {
             metrics::reserved(amount.saturating_sub(hold.amount).or_zero());
             hold.amount = extended.amount;
             hold.warnings.extend(extended.warnings);
+            let fee = price.fee;
             hold.price = price;
-            return self.note_held(extended.amount).await;
+            return self.note_held(extended.amount, fee).await;
         }
         hold.price = price;
         Ok(())

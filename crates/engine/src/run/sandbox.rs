@@ -2,7 +2,7 @@
 //!
 //! Creation carries the execution's id as idempotency key and as metadata, so that a reply that was
 //! lost does not leave a second sandbox: a retry finds the first one. Whoever finds another one
-//! bound kills its own.
+//! bound kills its own; who is superseded before anything is bound leaves it to the later attempt.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant, SystemTime};
@@ -156,11 +156,21 @@ impl Run {
         Ok(())
     }
 
-    /// Kills a sandbox that this attempt alone knows.
+    /// Kills a sandbox that the run does not need.
+    ///
+    /// The same creation, asked for twice, gives the same sandbox: a later attempt may have it
+    /// already and not have bound it yet. So it is killed only if the run has another one, or is
+    /// over. Else its lease stays, and the reaper ends it if the later attempt does not.
     async fn discard(&self, own: &BoundSandbox) {
-        // The same creation, answered twice, gives the same sandbox: then it is the other's too.
-        let record = self.core.runs.get(&self.key).await.ok().flatten();
-        if record.and_then(|record| record.sandbox).is_some_and(|bound| bound.id == own.id) {
+        let unneeded = match self.core.runs.get(&self.key).await {
+            Ok(Some(record)) => match record.sandbox {
+                Some(bound) => bound.id != own.id,
+                None => record.outcome.is_some(),
+            },
+            Ok(None) | Err(_) => false,
+        };
+        if !unneeded {
+            tracing::info!(sandbox = %own.id, "a sandbox is left to a later attempt");
             return;
         }
         match self.core.e2b.kill(&own.id).await {

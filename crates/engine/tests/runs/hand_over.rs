@@ -3,9 +3,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use airlock_contract::FailureType;
-use airlock_engine::StopReason;
+use airlock_contract::{ExecutionId, FailureType};
+use airlock_engine::{RunContext as _, StopReason};
+use airlock_runs::{Claim, Fence, RunKey};
 use serde_json::json;
+use tokio::sync::watch;
 
 use crate::support::{ACCOUNT, Rig, TestContext, failure};
 
@@ -78,6 +80,39 @@ async fn of_two_attempts_that_are_alive_the_later_one_acts() {
     let result = rig.worker().execute(&new, input).await.unwrap();
     assert_eq!(result["stdout"], "before\nafter\n1\n");
     assert_eq!(failure(superseded.await.unwrap()).kind, FailureType::ActivityReset);
+    rig.finish().await;
+}
+
+#[tokio::test]
+async fn a_superseded_attempt_leaves_the_sandbox_that_the_later_one_has_not_bound_yet() {
+    let rig = Rig::new().await;
+    let input = json!({"runId": ACCOUNT, "command": "echo done"});
+    let (release, released) = watch::channel(false);
+    let old = Arc::new(TestContext::first("unbound"));
+    let superseded = tokio::spawn({
+        let worker = rig.worker_with(rig.slow_client(released).await);
+        let (ctx, input) = (old.clone(), input.clone());
+        async move { worker.execute(&*ctx, input).await }
+    });
+    rig.until("a sandbox", async || rig.sandboxes().await.len() == 1).await;
+    let created = rig.sandboxes().await;
+
+    let execution = ExecutionId::of(old.identity());
+    let run = RunKey::new(ACCOUNT.parse().unwrap(), execution);
+    let digest = rig.runs.get(&run).await.unwrap().unwrap().input_digest;
+    let later = Fence(TestContext::attempt("unbound", 2).attempt().fence_us);
+    let claim = rig.runs.claim(&run, later, &digest, Duration::from_hours(1)).await.unwrap();
+    assert!(matches!(claim, Claim::Resumed(_)), "{claim:?}");
+
+    release.send_replace(true);
+    assert_eq!(failure(superseded.await.unwrap()).kind, FailureType::ActivityReset);
+    assert_eq!(rig.sandboxes().await, created, "it may be the later attempt's");
+    assert_eq!(rig.runs.lease_count().await.unwrap(), 1, "if it is not, the reaper ends it");
+
+    let ctx = TestContext::attempt("unbound", 2);
+    let result = rig.worker().execute(&ctx, input).await.unwrap();
+    assert_eq!(result["stdout"], "done\n", "{result:#}");
+    assert_eq!(result["sandboxId"], json!(created[0]));
     rig.finish().await;
 }
 

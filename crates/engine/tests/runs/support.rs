@@ -22,8 +22,10 @@ use airlock_testing::RedisServer;
 use async_trait::async_trait;
 use parking_lot::Mutex;
 use redis::aio::ConnectionManager;
+use secrecy::SecretString;
 use serde_json::{Value, json};
 use tempfile::TempDir;
+use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 
 /// The account that every test spends from.
@@ -77,6 +79,11 @@ impl Rig {
 
     /// A worker of its own on the shared stores.
     pub(crate) fn worker(&self) -> Engine {
+        self.worker_with(self.client.clone())
+    }
+
+    /// A worker that reaches sandboxes in a way of its own.
+    pub(crate) fn worker_with(&self, e2b: Client) -> Engine {
         Engine::new(Parts {
             gate: Gate::builtin(),
             redactor: Redactor::builtin(),
@@ -84,11 +91,36 @@ impl Rig {
             runs: Runs::new(self.connection.clone(), "test"),
             audit: Arc::new(Log::new(Vec::new())),
             approvals: self.approvals.clone(),
-            e2b: self.client.clone(),
+            e2b,
             prices: PriceCard::e2b(),
             secrets: self.secrets.clone(),
             config: self.config.clone(),
         })
+    }
+
+    /// A client whose control plane answers only once `released` is true; it is asked at once.
+    pub(crate) async fn slow_client(&self, released: watch::Receiver<bool>) -> Client {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let near = listener.local_addr().unwrap();
+        let far = self.host.local_addr();
+        tokio::spawn(async move {
+            while let Ok((caller, _)) = listener.accept().await {
+                let mut released = released.clone();
+                tokio::spawn(async move {
+                    let (mut hears, mut says) = caller.into_split();
+                    let (mut answer, mut ask) = TcpStream::connect(far).await.unwrap().into_split();
+                    let asking = tokio::io::copy(&mut hears, &mut ask);
+                    let answering = async {
+                        released.wait_for(|released| *released).await.unwrap();
+                        tokio::io::copy(&mut answer, &mut says).await
+                    };
+                    let _ = tokio::join!(asking, answering);
+                });
+            }
+        });
+        let mut config = airlock_e2b::Config::new(format!("http://{near}").parse().unwrap(), key());
+        config.sandbox_url = Some(format!("http://{far}").parse().unwrap());
+        Client::new(config).unwrap()
     }
 
     /// Runs a command on a worker of its own, as the first attempt of a new activity.
@@ -229,16 +261,18 @@ pub(crate) fn failure(ending: Result<Value, Ending>) -> airlock_contract::Failur
     }
 }
 
+fn key() -> SecretString {
+    "e2b_0123456789abcdef0123456789abcdef01234567".to_owned().into()
+}
+
 async fn host() -> (Host, Client, TempDir) {
     let dir = tempfile::tempdir().unwrap();
-    let key = "e2b_0123456789abcdef0123456789abcdef01234567";
     let listen = "127.0.0.1:0".parse().unwrap();
-    let mut config =
-        airlock_sandbox_host::Config::new(listen, key.to_owned().into(), dir.path().join("data"));
+    let mut config = airlock_sandbox_host::Config::new(listen, key(), dir.path().join("data"));
     config.init = Some(init_binary());
     let host = Host::start(config).await.unwrap();
     let base = format!("http://{}", host.local_addr());
-    let mut config = airlock_e2b::Config::new(base.parse().unwrap(), key.to_owned().into());
+    let mut config = airlock_e2b::Config::new(base.parse().unwrap(), key());
     config.sandbox_url = Some(base.parse().unwrap());
     (host, Client::new(config).unwrap(), dir)
 }
