@@ -230,7 +230,7 @@ impl File {
 
     fn redactor(&self, raw: &Raw) -> Result<Redactor, Error> {
         let builder = Redactor::builder();
-        let builder = raw.redaction.pattern.iter().cloned().fold(builder, |b, p| b.custom(p));
+        let builder = raw.redaction.pattern.iter().cloned().fold(builder, airlock_redaction::Builder::custom);
         builder.build().map_err(|error| self.wrong(format_args!("redaction.pattern: {error}")))
     }
 
