@@ -66,7 +66,7 @@ pub(crate) async fn connect(
 /// One server, or a Cluster.
 enum Servers {
     One(Box<Client>),
-    Cluster(ClusterClient),
+    Cluster(Box<ClusterClient>),
 }
 
 async fn once(servers: &Servers) -> redis::RedisResult<Connection> {
@@ -125,12 +125,12 @@ fn cluster(urls: &str) -> Result<(Servers, String), Error> {
         .retries(2)
         .build()
         .map_err(|_| wrong())?;
-    Ok((Servers::Cluster(client), addresses.join(", ")))
+    Ok((Servers::Cluster(Box::new(client)), addresses.join(", ")))
 }
 
 fn client(args: &RedisArgs) -> Result<Client, Error> {
     // The driver's own message may quote the address, which may hold the password.
-    let opened = if let Some(url) = &args.redis_url {
+    if let Some(url) = &args.redis_url {
         Client::open(url.expose_secret().trim()).map_err(|_| {
             Error::config("REDIS_URL is not an address such as redis://host:6379/0 or rediss://...")
         })
@@ -147,6 +147,5 @@ fn client(args: &RedisArgs) -> Result<Client, Error> {
             .map(|info| info.set_redis_settings(settings))
             .and_then(Client::open)
             .map_err(|_| Error::config("REDIS_HOST and REDIS_PORT are no address"))
-    };
-    opened
+    }
 }
