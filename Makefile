@@ -43,6 +43,7 @@ fmt: ## Format the code
 	$(CARGO) fmt --all
 
 conformance: ## Official E2B SDKs against the sandbox host
+	@$(CARGO) build --quiet --locked --workspace --bins
 	@python3 scripts/conformance.py $(ARGS)
 
 clean-dev: ## Forget the data of `make dev`

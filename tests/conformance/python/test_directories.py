@@ -3,7 +3,7 @@
 import datetime
 
 import pytest
-from e2b import FileNotFoundException, InvalidArgumentException
+from e2b import FileNotFoundException, InvalidArgumentException, SandboxException
 
 
 async def names(box, path, **options):
@@ -242,6 +242,6 @@ async def test_removing_a_link_leaves_its_target(box):
 
 async def test_the_user_cannot_remove_roots_files(box):
     await box.commands.run("mkdir -m 755 /root/d && touch /root/d/f && chmod 755 /root", user="root")
-    with pytest.raises(Exception):
+    with pytest.raises(SandboxException):
         await box.files.remove("/root/d/f", user="user")
     assert await box.files.exists("/root/d/f", user="root") is True

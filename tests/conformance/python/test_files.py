@@ -1,16 +1,14 @@
-"""Contents of files: reading, writing, many at once, streams, compression, metadata, links."""
+"""Contents of files: reading, writing, many at once, streams, compression."""
 
 import asyncio
 import hashlib
 import io
 import os
-import urllib.error
-import urllib.parse
-import urllib.request
 
 import pytest
 from e2b import (
     AuthenticationException, FileNotFoundException, InvalidArgumentException, NotFoundException,
+    SandboxException,
 )
 
 BINARY = bytes(range(256)) * 40
@@ -85,9 +83,8 @@ async def test_a_relative_path_of_root_is_under_roots_home(box):
 async def test_the_user_cannot_read_what_only_root_may(box):
     await box.files.write("/root/secret", "x", user="root")
     await box.commands.run("chmod 600 /root/secret; chmod 700 /root", user="root")
-    with pytest.raises(Exception) as raised:
+    with pytest.raises(SandboxException):
         await box.files.read("/root/secret", user="user")
-    assert "x" != str(raised.value)
     assert await box.files.read("/root/secret", user="root") == "x"
 
 
@@ -243,145 +240,3 @@ async def test_writers_at_the_same_time_do_not_disturb_each_other(box):
     await asyncio.gather(*(box.files.write(f"/tmp/at-once/{n}", str(n) * 1000) for n in range(16)))
     assert [await box.files.read(f"/tmp/at-once/{n}") for n in range(16)] == [
         str(n) * 1000 for n in range(16)]
-
-
-async def test_metadata_is_returned_by_the_upload(box):
-    written = await box.files.write("m", "x", metadata={"origin": "test", "n": "1"})
-    assert written.metadata == {"origin": "test", "n": "1"}
-
-
-async def test_metadata_is_kept_with_the_file(box):
-    await box.files.write("m", "x", metadata={"origin": "test"})
-    assert (await box.files.get_info("m")).metadata == {"origin": "test"}
-
-
-async def test_metadata_is_in_listings(box):
-    await box.files.write("/tmp/meta/m", "x", metadata={"k": "v"})
-    assert [one.metadata for one in await box.files.list("/tmp/meta")] == [{"k": "v"}]
-
-
-async def test_metadata_keys_become_lower_case(box):
-    await box.files.write("m", "x", metadata={"MixedCase": "V"})
-    assert (await box.files.get_info("m")).metadata == {"mixedcase": "V"}
-
-
-async def test_a_new_upload_replaces_all_metadata(box):
-    await box.files.write("m", "x", metadata={"a": "1", "b": "2"})
-    await box.files.write("m", "y", metadata={"b": "3"})
-    assert (await box.files.get_info("m")).metadata == {"b": "3"}
-
-
-async def test_a_file_without_metadata_has_none(box):
-    written = await box.files.write("m", "x")
-    assert (written.metadata, (await box.files.get_info("m")).metadata) == (None, None)
-
-
-async def test_metadata_moves_with_the_file(box):
-    await box.files.write("m", "x", metadata={"k": "v"})
-    assert (await box.files.rename("m", "moved")).metadata == {"k": "v"}
-
-
-async def test_metadata_goes_on_each_of_many_files(box):
-    written = await box.files.write_files(
-        [{"path": "m1", "data": "1"}, {"path": "m2", "data": "2"}], metadata={"k": "v"})
-    assert [one.metadata for one in written] == [{"k": "v"}] * 2
-
-
-async def test_metadata_goes_with_a_compressed_upload(box):
-    await box.files.write("m", "x", gzip=True, metadata={"k": "v"})
-    assert (await box.files.get_info("m")).metadata == {"k": "v"}
-
-
-@pytest.mark.parametrize("bad", [{"": "v"}, {"a b": "v"}, {"k": "ü"}, {"k": "a\nb"}])
-async def test_metadata_that_no_header_can_carry_is_refused(box, bad):
-    with pytest.raises(InvalidArgumentException):
-        await box.files.write("m", "x", metadata=bad)
-
-
-async def test_too_much_metadata_is_refused(box):
-    with pytest.raises(InvalidArgumentException):
-        await box.files.write("m", "x", metadata={f"k{n}": "v" * 900 for n in range(6)})
-
-
-def fetch(url, data=None, **headers):
-    request = urllib.request.Request(url, data=data, headers=headers)
-    try:
-        with urllib.request.urlopen(request, timeout=20) as answer:
-            return answer.status, answer.read()
-    except urllib.error.HTTPError as refused:
-        return refused.code, refused.read()
-
-
-def form(content):
-    body = (b'--xyz\r\nContent-Disposition: form-data; name="file"; filename="f"\r\n\r\n'
-            + content + b"\r\n--xyz--\r\n")
-    return body, {"Content-Type": "multipart/form-data; boundary=xyz"}
-
-
-async def test_a_signed_link_downloads_without_a_token(box):
-    await box.files.write("signed.txt", "by link")
-    url = await box.download_url("signed.txt")
-    assert await asyncio.to_thread(fetch, url) == (200, b"by link")
-
-
-async def test_a_signed_link_uploads_without_a_token(box):
-    body, headers = form(b"uploaded")
-    url = await box.upload_url("up.txt")
-    status, _ = await asyncio.to_thread(lambda: fetch(url, body, **headers))
-    assert status == 200
-    assert await box.files.read("up.txt") == "uploaded"
-
-
-async def test_a_signed_link_is_for_one_path(box):
-    await box.files.write("a", "1")
-    await box.files.write("b", "2")
-    url = (await box.download_url("a")).replace("path=a", "path=b")
-    assert (await asyncio.to_thread(fetch, url))[0] == 401
-
-
-async def test_a_signed_link_for_reading_does_not_write(box):
-    body, headers = form(b"x")
-    url = await box.download_url("a")
-    assert (await asyncio.to_thread(lambda: fetch(url, body, **headers)))[0] == 401
-
-
-async def test_a_signed_link_within_its_time_works(box):
-    await box.files.write("signed.txt", "in time")
-    url = await box.download_url("signed.txt", use_signature_expiration=60)
-    assert await asyncio.to_thread(fetch, url) == (200, b"in time")
-
-
-async def test_an_expired_link_is_refused(box):
-    await box.files.write("signed.txt", "late")
-    url = await box.download_url("signed.txt", use_signature_expiration=-10)
-    status, body = await asyncio.to_thread(fetch, url)
-    assert status == 401 and b"expired" in body
-
-
-async def test_the_time_of_a_link_cannot_be_changed(box):
-    await box.files.write("signed.txt", "x")
-    url = await box.download_url("signed.txt", use_signature_expiration=5)
-    until = urllib.parse.parse_qs(urllib.parse.urlsplit(url).query)["signature_expiration"][0]
-    later = url.replace(until, str(int(until) + 3600))
-    assert (await asyncio.to_thread(fetch, later))[0] == 401
-
-
-async def test_a_link_can_be_for_a_user(box):
-    await box.files.write("/root/r", "root's", user="root")
-    url = await box.download_url("r", user="root")
-    assert await asyncio.to_thread(fetch, url) == (200, b"root's")
-
-
-async def test_a_link_without_its_signature_is_refused(box, more):
-    await more()
-    await box.files.write("signed.txt", "x")
-    url = (await box.download_url("signed.txt")).split("&signature=")[0]
-    assert (await asyncio.to_thread(fetch, url))[0] in (400, 401)
-
-
-async def test_a_link_dies_with_its_sandbox(more):
-    box = await more()
-    await box.files.write("signed.txt", "x")
-    url = await box.download_url("signed.txt")
-    await box.kill()
-    assert (await asyncio.to_thread(fetch, url))[0] >= 400
