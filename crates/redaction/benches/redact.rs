@@ -14,7 +14,9 @@ mod corpus;
 #[path = "../tests/corpus/hostile.rs"]
 mod hostile;
 
+use std::fmt::Write as _;
 use std::hint::black_box;
+use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use airlock_redaction::Redactor;
@@ -30,7 +32,7 @@ const LEAST: Duration = Duration::from_millis(200);
 const LEAST_HOSTILE: Duration = Duration::from_millis(25);
 const SEED: u64 = 20_261_123;
 
-fn main() {
+fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).filter(|a| a != "--bench").collect();
     let seed = std::env::var("AIRLOCK_SEED").ok().and_then(|s| s.parse().ok()).unwrap_or(SEED);
     if let [command, directory] = &arguments[..]
@@ -41,12 +43,16 @@ fn main() {
     if let [command, paths @ ..] = &arguments[..]
         && command == "file"
     {
-        return paths.iter().for_each(|path| file(path));
+        for path in paths {
+            file(path);
+        }
+        return ExitCode::SUCCESS;
     }
     if let [command, inputs @ ..] = &arguments[..]
         && command == "input"
     {
-        return hostile_inputs(&inputs.iter().map(String::as_str).collect::<Vec<_>>());
+        hostile_inputs(&inputs.iter().map(String::as_str).collect::<Vec<_>>());
+        return ExitCode::SUCCESS;
     }
     let wanted = |table: &str| arguments.is_empty() || arguments.iter().any(|a| a == table);
     if wanted("speed") {
@@ -58,6 +64,7 @@ fn main() {
     if wanted("score") {
         score(seed);
     }
+    ExitCode::SUCCESS
 }
 
 /// Speed on a text of your own, and what was replaced in it.
@@ -208,28 +215,36 @@ fn score(seed: u64) {
     println!("false hits per MB {:.2}", false_hits as f64 / megabytes);
 }
 
-/// Writes `corpus.txt`, and `secrets.tsv` and `harmless.tsv` with line numbers.
-fn write(seed: u64, directory: &str) {
+/// Writes `corpus.txt`, `secrets.tsv` and `harmless.tsv` with line numbers, and `found.tsv`:
+/// numbers of the lines that this redactor changes.
+fn write(seed: u64, directory: &str) -> ExitCode {
     let corpus = Corpus::new(seed, 20_000, 8, 12);
     let list = |parts: &[corpus::Part]| {
         parts.iter().fold(String::new(), |list, part| {
-            let (line, text) = (part.number, part.text.escape_default());
+            let (line, text) = (part.number + 1, part.text.escape_default());
             list + &format!("{line}\t{}\t{text}\n", part.kind)
         })
     };
+    let redactor = Redactor::builtin();
+    let parts = corpus.secrets.iter().chain(&corpus.harmless);
+    let mut found = String::new();
+    for part in parts.filter(|part| redactor.redact(&part.line) != part.line) {
+        let _ = writeln!(found, "{}", part.number + 1);
+    }
     let files = [
         ("corpus.txt", corpus.text.clone()),
         ("secrets.tsv", list(&corpus.secrets)),
         ("harmless.tsv", list(&corpus.harmless)),
-        ("redacted.txt", Redactor::builtin().redact(&corpus.text).into_owned()),
+        ("found.tsv", found),
     ];
     for (name, text) in files {
         let path = std::path::Path::new(directory).join(name);
         if let Err(error) = std::fs::write(&path, text) {
             println!("{}: {error}", path.display());
-            std::process::exit(1);
+            return ExitCode::FAILURE;
         }
     }
+    ExitCode::SUCCESS
 }
 
 /// What a redactor out of regular expressions costs that only asks whether any matches.

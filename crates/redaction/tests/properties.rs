@@ -124,6 +124,11 @@ fn streamed(redactor: &Redactor, text: &[u8], cuts: &[usize]) -> Vec<u8> {
     out
 }
 
+/// `AIRLOCK_LONG_TESTS=1` asks for thirty times as many.
+fn rounds(few: u64) -> u64 {
+    few * std::env::var_os("AIRLOCK_LONG_TESTS").map_or(1, |_| 30)
+}
+
 fn show(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
 }
@@ -151,7 +156,7 @@ fn glued(dice: &mut Dice, pieces: usize) -> String {
 #[test]
 fn every_split_gives_the_same_bytes() {
     let redactor = redactor();
-    for seed in 0..60 {
+    for seed in 0..rounds(20) {
         let text = glued(&mut Dice::new(seed), 25);
         let whole = redactor.redact_bytes(text.as_bytes()).into_owned();
         for cut in 0..=text.len() {
@@ -179,7 +184,7 @@ fn every_secret_split_anywhere_gives_the_same_bytes() {
 #[test]
 fn any_chunk_size_gives_the_same_bytes() {
     let redactor = redactor();
-    for seed in 0..400 {
+    for seed in 0..rounds(80) {
         let text = glued(&mut Dice::new(seed + 1000), 60);
         let whole = redactor.redact_bytes(text.as_bytes()).into_owned();
         for size in [1, 2, 3, 7, 31, 128] {
@@ -202,7 +207,7 @@ fn parting(a: &str, b: &str) -> String {
 fn redacting_twice_changes_nothing() {
     let redactor = redactor();
     let mut changed = Vec::new();
-    for seed in 0..3000 {
+    for seed in 0..rounds(600) {
         let text = glued(&mut Dice::new(seed + 5000), 30);
         let once = redactor.redact(&text).into_owned();
         let twice = redactor.redact(&once);
@@ -216,7 +221,7 @@ fn redacting_twice_changes_nothing() {
 #[test]
 fn nothing_but_markers_is_added() {
     let redactor = redactor();
-    for seed in 0..300 {
+    for seed in 0..rounds(60) {
         let text = glued(&mut Dice::new(seed + 9000), 40);
         let (clean, report) = redactor.redact_report(&text);
         let markers: u64 = report
@@ -261,7 +266,7 @@ fn little_is_held_back_of_ordinary_output() {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 256, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: u32::try_from(rounds(64)).unwrap_or(u32::MAX), failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn any_bytes_in_any_cuts_give_the_same_output(
