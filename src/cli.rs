@@ -89,7 +89,7 @@ pub(crate) struct E2bArgs {
     /// Key for E2B or a compatible sandbox host.
     #[arg(long, env = "E2B_API_KEY", hide_env_values = true)]
     pub(crate) e2b_api_key: Option<SecretString>,
-    /// Domain of E2B; the API is at api.<domain>.
+    /// Domain of E2B; the API is at api.DOMAIN.
     #[arg(long, env = "E2B_DOMAIN", default_value = "e2b.app")]
     pub(crate) e2b_domain: String,
     /// Address of the API, instead of the one on the domain.
@@ -418,6 +418,28 @@ pub(crate) enum SandboxCommand {
     List(SandboxClientArgs),
     /// Kill one sandbox.
     Kill(SandboxKillArgs),
+    /// End the sandboxes whose lease ran out and whose activity is closed, and return their holds.
+    ///
+    /// Workers do the same every half minute. What is open, or cannot be asked about, is left.
+    Reap(Box<SandboxReapArgs>),
+}
+
+/// `airlock sandbox reap`.
+#[derive(Args, Debug)]
+pub(crate) struct SandboxReapArgs {
+    /// Only say what would be ended.
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+    #[command(flatten)]
+    pub(crate) temporal: TemporalArgs,
+    #[command(flatten)]
+    pub(crate) redis: RedisArgs,
+    #[command(flatten)]
+    pub(crate) e2b: E2bArgs,
+    #[command(flatten)]
+    pub(crate) config: ConfigArgs,
+    #[command(flatten)]
+    pub(crate) from: FromArgs,
 }
 
 /// `airlock sandbox list`.

@@ -1,6 +1,6 @@
 //! The door for Temporal: activities polled through core, one thin function each.
 //!
-//! [`connect`] finds the server, [`run`] serves the engine's activities on it until it is told to
+//! [`connect()`] finds the server, [`run()`] serves the engine's activities on it until it is told to
 //! stop, and [`client`] is the other side, for the command line. Everything that names a Temporal
 //! type stays in this crate, and what it exports are boxed futures, so that the program that calls
 //! them links fast.

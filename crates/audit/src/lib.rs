@@ -1,7 +1,7 @@
 //! The audit log: hash-chained records in Redis streams and JSON Lines files.
 //!
 //! Each process is one **writer** with one chain: every record holds the hash of the one before,
-//! so none can be changed, removed or put between others without [`verify`] seeing it. A restart
+//! so none can be changed, removed or put between others without [`verify()`] seeing it. A restart
 //! begins a new chain with a new writer id.
 //!
 //! A record is one line of JSON: its fields in alphabetical order without spaces, then the hash.
