@@ -95,7 +95,7 @@ struct RawBudget {
 struct RawAlerts {
     /// Where crossed thresholds are told: https, or http to this machine. Signed with
     /// `AIRLOCK_WEBHOOK_SECRET`.
-    webhook: reqwest::Url,
+    webhook: String,
 }
 
 /// `[budget.auto_create]`
@@ -230,7 +230,8 @@ impl File {
 
     fn redactor(&self, raw: &Raw) -> Result<Redactor, Error> {
         let builder = Redactor::builder();
-        let builder = raw.redaction.pattern.iter().cloned().fold(builder, airlock_redaction::Builder::custom);
+        let builder =
+            raw.redaction.pattern.iter().cloned().fold(builder, airlock_redaction::Builder::custom);
         builder.build().map_err(|error| self.wrong(format_args!("redaction.pattern: {error}")))
     }
 
@@ -249,9 +250,12 @@ impl File {
         let Some(secret) = &args.webhook_secret else {
             return Err(self.wrong("budget.alerts.webhook needs AIRLOCK_WEBHOOK_SECRET as well"));
         };
-        let endpoint = Endpoint::new(alerts.webhook.clone(), secret);
-        let endpoint = endpoint.map_err(|why| self.wrong(format_args!("budget.alerts: {why}")))?;
-        Ok(Some(endpoint))
+        // An address may hold a token, so the message does not show it.
+        let address = reqwest::Url::parse(&alerts.webhook)
+            .map_err(|_| self.wrong("budget.alerts.webhook is no address such as https://..."))?;
+        let endpoint = Endpoint::new(address, secret);
+        let wrong = |why| self.wrong(format_args!("budget.alerts.webhook: {why}"));
+        endpoint.map(Some).map_err(wrong)
     }
 }
 

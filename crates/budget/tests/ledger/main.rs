@@ -10,6 +10,7 @@ mod circuit;
 mod cluster;
 mod concurrency;
 mod holds;
+mod killed;
 mod model;
 mod outages;
 mod parents;

@@ -11,31 +11,31 @@ pub(crate) type At = usize;
 pub(crate) enum Op {
     Reserve {
         at: At,
-        id: u8,
+        id: u32,
         amount: i64,
     },
     Extend {
         at: At,
-        id: u8,
+        id: u32,
         total: i64,
     },
     Settle {
         at: At,
-        id: u8,
+        id: u32,
         actual: i64,
     },
     Void {
         at: At,
-        id: u8,
+        id: u32,
     },
     Spend {
         at: At,
-        key: u8,
+        key: u32,
         amount: i64,
     },
     TopUp {
         at: At,
-        key: u8,
+        key: u32,
         amount: i64,
     },
     Reset {
@@ -48,7 +48,7 @@ pub(crate) enum Op {
     /// The hold's lease ends; nobody looks yet.
     Lapse {
         at: At,
-        id: u8,
+        id: u32,
     },
     /// Delete, and make again if that was granted.
     Remake {
@@ -92,16 +92,16 @@ pub(crate) struct Account {
     pub(crate) spent: i64,
     pub(crate) reserved: i64,
     pub(crate) circuit: Circuit,
-    trial: Option<(At, u8)>,
+    trial: Option<(At, u32)>,
     refusals: u32,
 }
 
 #[derive(Debug)]
 pub(crate) struct Model {
     pub(crate) accounts: Vec<Account>,
-    holds: BTreeMap<(At, u8), Hold>,
-    spendings: BTreeMap<(At, u8), i64>,
-    top_ups: BTreeMap<(At, u8), i64>,
+    holds: BTreeMap<(At, u32), Hold>,
+    spendings: BTreeMap<(At, u32), i64>,
+    top_ups: BTreeMap<(At, u32), i64>,
     refusals_to_open: u32,
 }
 
@@ -144,6 +144,7 @@ impl Model {
                     account.circuit = Circuit::HalfOpen;
                 }
                 (account.trial, account.refusals) = (None, 0);
+                self.touch(None);
                 Answer::Done
             }
             Op::CanSpend { at, amount } => {
@@ -165,8 +166,8 @@ impl Model {
     }
 
     /// Returns what has lapsed.
-    pub(crate) fn touch(&mut self, skip: Option<(At, u8)>) {
-        let lapsed: Vec<(At, u8)> = self
+    pub(crate) fn touch(&mut self, skip: Option<(At, u32)>) {
+        let lapsed: Vec<(At, u32)> = self
             .holds
             .iter()
             .filter(|(key, hold)| hold.state == State::Lapsed && Some(**key) != skip)
@@ -178,13 +179,13 @@ impl Model {
         }
     }
 
-    fn set(&mut self, key: (At, u8), state: State) {
+    fn set(&mut self, key: (At, u32), state: State) {
         if let Some(hold) = self.holds.get_mut(&key) {
             hold.state = state;
         }
     }
 
-    fn release(&mut self, key: (At, u8)) {
+    fn release(&mut self, key: (At, u32)) {
         let amount = self.holds[&key].amount;
         for at in self.chain(key.0) {
             self.accounts[at].reserved -= amount;
@@ -194,7 +195,7 @@ impl Model {
         }
     }
 
-    fn shut(&self, chain: &[At], key: Option<(At, u8)>) -> Option<At> {
+    fn shut(&self, chain: &[At], key: Option<(At, u32)>) -> Option<At> {
         chain.iter().copied().find(|at| {
             let account = &self.accounts[*at];
             match account.circuit {
@@ -213,9 +214,15 @@ impl Model {
     }
 
     /// The refusal, or that all accounts grant it.
-    fn ask(&mut self, at: At, amount: i64, key: Option<(At, u8)>, skip: bool) -> Option<Answer> {
-        self.touch(if skip { key } else { None });
+    fn ask(&mut self, at: At, amount: i64, key: Option<(At, u32)>, skip: bool) -> Option<Answer> {
         let chain = self.chain(at);
+        // An open circuit is answered before anything else happens.
+        if let Some(shut) = self.shut(&chain, None)
+            && self.accounts[shut].circuit == Circuit::Open
+        {
+            return Some(Answer::Open(shut));
+        }
+        self.touch(if skip { key } else { None });
         if let Some(shut) = self.shut(&chain, key) {
             return Some(Answer::Open(shut));
         }
@@ -237,7 +244,7 @@ impl Model {
         None
     }
 
-    fn take(&mut self, key: (At, u8), amount: i64) {
+    fn take(&mut self, key: (At, u32), amount: i64) {
         for at in self.chain(key.0) {
             self.accounts[at].reserved += amount;
             if self.accounts[at].circuit == Circuit::HalfOpen {
@@ -246,7 +253,7 @@ impl Model {
         }
     }
 
-    fn book(&mut self, at: At, amount: i64, key: Option<(At, u8)>) {
+    fn book(&mut self, at: At, amount: i64, key: Option<(At, u32)>) {
         for at in self.chain(at) {
             let account = &mut self.accounts[at];
             account.spent += amount;
@@ -258,7 +265,7 @@ impl Model {
         }
     }
 
-    fn reserve(&mut self, at: At, id: u8, amount: i64) -> Answer {
+    fn reserve(&mut self, at: At, id: u32, amount: i64) -> Answer {
         let key = (at, id);
         if let Some(hold) = self.holds.get(&key).copied() {
             if hold.state != State::Voided && hold.asked != amount {
@@ -267,6 +274,7 @@ impl Model {
             match hold.state {
                 State::Held | State::Lapsed => {
                     self.set(key, State::Held);
+                    self.touch(None);
                     return Answer::Amount(hold.amount);
                 }
                 State::Settled(_) => return Answer::Amount(hold.amount),
@@ -281,7 +289,7 @@ impl Model {
         Answer::Amount(amount)
     }
 
-    fn extend(&mut self, at: At, id: u8, total: i64) -> Answer {
+    fn extend(&mut self, at: At, id: u32, total: i64) -> Answer {
         let key = (at, id);
         let Some(hold) = self.holds.get(&key).copied() else {
             return Answer::Unknown;
@@ -305,7 +313,7 @@ impl Model {
         Answer::Amount(before)
     }
 
-    fn settle(&mut self, at: At, id: u8, actual: i64) -> Answer {
+    fn settle(&mut self, at: At, id: u32, actual: i64) -> Answer {
         let key = (at, id);
         let Some(hold) = self.holds.get(&key).copied() else {
             return Answer::Unknown;
@@ -323,10 +331,11 @@ impl Model {
         }
         self.book(at, actual, Some(key));
         self.set(key, State::Settled(actual));
+        self.touch(None);
         Answer::Amount(actual)
     }
 
-    fn void(&mut self, at: At, id: u8) -> Answer {
+    fn void(&mut self, at: At, id: u32) -> Answer {
         let key = (at, id);
         match self.holds.get(&key).map(|hold| hold.state) {
             Some(State::Settled(_)) => return Answer::Conflict,
@@ -337,10 +346,11 @@ impl Model {
             Some(State::Returned) => self.set(key, State::Voided),
             Some(State::Voided) | None => {}
         }
+        self.touch(None);
         Answer::Done
     }
 
-    fn spend(&mut self, at: At, key: u8, amount: i64) -> Answer {
+    fn spend(&mut self, at: At, key: u32, amount: i64) -> Answer {
         if let Some(booked) = self.spendings.get(&(at, key)) {
             return if *booked == amount { Answer::Amount(amount) } else { Answer::Conflict };
         }
@@ -352,7 +362,7 @@ impl Model {
         Answer::Amount(amount)
     }
 
-    fn top_up(&mut self, at: At, key: u8, amount: i64) -> Answer {
+    fn top_up(&mut self, at: At, key: u32, amount: i64) -> Answer {
         if let Some(added) = self.top_ups.get(&(at, key)) {
             return if *added == amount { Answer::Done } else { Answer::Conflict };
         }
@@ -363,12 +373,13 @@ impl Model {
             (account.trial, account.refusals) = (None, 0);
         }
         self.top_ups.insert((at, key), amount);
+        self.touch(None);
         Answer::Done
     }
 
     fn remake(&mut self, at: At) -> Answer {
         self.touch(None);
-        let open = |((of, _), hold): (&(At, u8), &Hold)| *of == at && hold.state == State::Held;
+        let open = |((of, _), hold): (&(At, u32), &Hold)| *of == at && hold.state == State::Held;
         if self.accounts[at].reserved != 0 || self.holds.iter().any(open) {
             return Answer::Conflict;
         }
