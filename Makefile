@@ -2,6 +2,9 @@
 # Rust, a C compiler, Python 3 with pip, and make.
 
 export PATH := $(CURDIR)/.dev/bin:$(PATH)
+# Tests of several packages start it; built once, with the features of everything else.
+TARGET := $(abspath $(or $(CARGO_TARGET_DIR),target))
+export AIRLOCK_SANDBOX_INIT := $(TARGET)/debug/airlock-sandbox-init
 CARGO ?= cargo
 ARGS ?=
 
@@ -13,7 +16,7 @@ help: ## Say what there is
 dev: ## Start Temporal, Redis, the sandbox host and the worker on this machine
 	@python3 scripts/tools.py servers
 	@$(CARGO) build --quiet --locked --workspace --bins
-	@target/debug/airlock dev $(ARGS)
+	@$(TARGET)/debug/airlock dev $(ARGS)
 
 demo: ## The same with a tour: allowed, denied, over budget, a secret, a batch
 	@$(MAKE) --no-print-directory dev ARGS="--demo $(ARGS)"

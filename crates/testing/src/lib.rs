@@ -17,8 +17,10 @@
 
 mod cluster;
 mod find;
+mod programs;
 mod server;
 
 pub use cluster::RedisCluster;
 pub use find::redis_servers;
+pub use programs::sandbox_init;
 pub use server::{RedisServer, connect};

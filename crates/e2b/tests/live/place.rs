@@ -1,9 +1,7 @@
 //! Where the tests run.
 
 use std::net::TcpListener;
-use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
-use std::sync::OnceLock;
 use std::time::Duration;
 
 use airlock_e2b::{Client, Config, CreateSandbox, Sandbox};
@@ -127,28 +125,10 @@ async fn host() -> (Client, String, Backend) {
     let address = "127.0.0.1:0".parse().unwrap();
     let mut config =
         airlock_sandbox_host::Config::new(address, key.to_owned().into(), dir.path().into());
-    config.init = Some(init_binary());
+    config.init = Some(airlock_testing::sandbox_init());
     let host = Host::start(config).await.unwrap();
     let base = format!("http://{}", host.local_addr());
     (client(&base, &base, key), base, Backend::Host { host, _dir: dir })
-}
-
-/// Builds the sandboxes' first process, which is a binary of another package, beside this test.
-fn init_binary() -> PathBuf {
-    static BUILT: OnceLock<PathBuf> = OnceLock::new();
-    let build = || {
-        let test = std::env::current_exe().unwrap();
-        let profile = test.parent().and_then(|deps| deps.parent()).unwrap().to_owned();
-        let built = Command::new(env!("CARGO"))
-            .args(["build", "--quiet", "--package", "airlock-sandbox-host"])
-            .args(["--bin", "airlock-sandbox-init", "--target-dir"])
-            .arg(profile.parent().unwrap())
-            .status()
-            .unwrap();
-        assert!(built.success(), "airlock-sandbox-init does not build");
-        profile.join("airlock-sandbox-init")
-    };
-    BUILT.get_or_init(build).clone()
 }
 
 async fn wait_until_ready(client: &Client) {

@@ -1,8 +1,6 @@
 //! A worker's stores, a sandbox host, and attempts to run on them.
 
-use std::path::PathBuf;
-use std::process::Command;
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use airlock_approval::Approvals;
@@ -269,28 +267,10 @@ async fn host() -> (Host, Client, TempDir) {
     let dir = tempfile::tempdir().unwrap();
     let listen = "127.0.0.1:0".parse().unwrap();
     let mut config = airlock_sandbox_host::Config::new(listen, key(), dir.path().join("data"));
-    config.init = Some(init_binary());
+    config.init = Some(airlock_testing::sandbox_init());
     let host = Host::start(config).await.unwrap();
     let base = format!("http://{}", host.local_addr());
     let mut config = airlock_e2b::Config::new(base.parse().unwrap(), key());
     config.sandbox_url = Some(base.parse().unwrap());
     (host, Client::new(config).unwrap(), dir)
-}
-
-/// Builds the sandboxes' first process, which is a binary of another package, beside this test.
-fn init_binary() -> PathBuf {
-    static BUILT: OnceLock<PathBuf> = OnceLock::new();
-    let build = || {
-        let test = std::env::current_exe().unwrap();
-        let profile = test.parent().and_then(|deps| deps.parent()).unwrap().to_owned();
-        let built = Command::new(env!("CARGO"))
-            .args(["build", "--quiet", "--package", "airlock-sandbox-host"])
-            .args(["--bin", "airlock-sandbox-init", "--target-dir"])
-            .arg(profile.parent().unwrap())
-            .status()
-            .unwrap();
-        assert!(built.success(), "airlock-sandbox-init does not build");
-        profile.join("airlock-sandbox-init")
-    };
-    BUILT.get_or_init(build).clone()
 }
