@@ -199,8 +199,9 @@ fn hostile_inputs(inputs: &[&str]) {
 fn score(seed: u64) {
     let redactor = Redactor::builtin();
     let corpus = Corpus::new(seed, 30_000, 6, 9);
-    let missed =
-        corpus.secrets.iter().filter(|s| survives(&redactor.redact(&s.line), &s.text)).count();
+    let survives = |part: &&corpus::Part| survives(&redactor.redact(&part.line), &part.text);
+    let lines: Vec<_> = corpus.secrets.iter().filter(survives).collect();
+    let missed = lines.len();
     let found = corpus.secrets.len() - missed;
     let hit = corpus.harmless.iter().filter(|h| redactor.redact(&h.line) != h.line).count();
     let (_, report) = redactor.redact_report(&corpus.text);
@@ -209,6 +210,9 @@ fn score(seed: u64) {
     let megabytes = (corpus.text.len() + plain.len()) as f64 / 1e6;
     let (secrets, harmless) = (corpus.secrets.len(), corpus.harmless.len());
     println!("seed {seed}: {megabytes:.1} MB, {secrets} secrets, {harmless} look-alikes");
+    for part in lines {
+        println!("missed            {}: {}", part.kind, part.line.escape_debug());
+    }
     println!("markers           {}", report.total());
     println!("recall            {:.5} ({missed} missed)", found as f64 / secrets as f64);
     println!("precision         {:.5}", found as f64 / (found as f64 + false_hits as f64));

@@ -94,6 +94,7 @@ static STAND_INS: Words = Words::by_first(&[
     "bytes",
     "bearer",
     "basic",
+    "cram-md5",
     "changeme",
     "change_me",
     "change-me",
@@ -347,6 +348,11 @@ fn names_a_secret(value: &[u8]) -> bool {
 
 /// Code that yields a value: `getenv(...)`, `input["x"]`.
 fn is_call(value: &[u8]) -> bool {
+    // A generic type: `Option<T>`.
+    let generic = value.iter().position(|b| *b == b'<').filter(|_| value.ends_with(b">"));
+    if generic.is_some_and(|at| at > 0 && Class::LETTER.all(&value[..at])) {
+        return true;
+    }
     let opens = value.iter().position(|b| matches!(b, b'(' | b'['));
     opens.is_some_and(|at| {
         let name = value[..at].iter().all(|b| {
@@ -364,7 +370,8 @@ fn is_reference(value: &[u8]) -> bool {
         .map(|name| name.strip_suffix(b"-").unwrap_or(name))
         .map(|name| name.strip_suffix(b"!").unwrap_or(name))
         .filter(|name| !name.is_empty());
-    let joined = value.iter().any(|b| matches!(b, b'.' | b':' | b'>'));
+    let joined = matches!(value.first(), Some(b'&' | b'*'))
+        || value.iter().any(|b| matches!(b, b'.' | b':' | b'>'));
     joined
         && value.len() < 96
         && names.all(|name| {
@@ -382,8 +389,9 @@ fn is_phrase(value: &[u8]) -> bool {
         && value.split(|b| *b == b' ').count() < 8
 }
 
+/// Letters and joints alone; the caller has ruled words out.
 fn is_letters(value: &[u8]) -> bool {
-    value.iter().all(|b| b.is_ascii_alphabetic() || matches!(b, b'_' | b'-'))
+    value.iter().all(|b| b.is_ascii_alphabetic() || matches!(b, b'_' | b'-' | b'.'))
 }
 
 /// Letters and digits, or letters of random case, or enough symbols.
@@ -438,7 +446,15 @@ fn is_plain_url(value: &[u8]) -> bool {
 /// A credential of an `Authorization` header, without its scheme.
 pub(crate) fn is_credential(value: &[u8]) -> bool {
     let seen = &value[..value.len().min(SEEN)];
-    value.len() >= 6 && !is_placeholder(seen) && !(is_word(seen) && value.len() < 12)
+    value.len() >= 6
+        && !is_placeholder(seen)
+        && !(is_word(seen) && (value.len() < 12 || is_identifier(seen)))
+}
+
+/// `header_value`, `InFlightRequests`.
+fn is_identifier(word: &[u8]) -> bool {
+    word.contains(&b'_')
+        || word.windows(2).any(|w| w[0].is_ascii_lowercase() && w[1].is_ascii_uppercase())
 }
 
 /// A long token after a word that is also ordinary English.

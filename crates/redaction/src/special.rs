@@ -78,9 +78,10 @@ fn is_basic(value: &[u8]) -> bool {
     let value = &value[..value.len() - value.iter().rev().take_while(|b| **b == b'=').count()];
     let whole = value.len() - usize::from(value.len() % 4 == 1);
     value.len() >= 6
-        && STANDARD_NO_PAD
-            .decode(&value[..whole])
-            .is_ok_and(|plain| plain.contains(&b':') && !plain.iter().any(|b| *b < b' '))
+        && STANDARD_NO_PAD.decode(&value[..whole]).is_ok_and(|plain| {
+            let user = plain.iter().position(|b| *b == b':');
+            user.is_some_and(|at| plain.iter().take(at + 2).all(|b| (b' '..0x7f).contains(b)))
+        })
 }
 
 /// A value in a query whose name is too short to be a context word: `?key=`, `&sig=`.
