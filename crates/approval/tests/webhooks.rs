@@ -179,6 +179,32 @@ async fn what_may_heal_is_tried_again_with_the_same_id() {
 }
 
 #[tokio::test]
+async fn other_news_is_signed_tried_again_and_sent_once_for_its_id() {
+    let server = RedisServer::start(&redis_servers()[0]);
+    let receiver = receiver(&[503]).await;
+    let fleet = [
+        webhooks(&server, &[&receiver.url], quick(6)).await,
+        webhooks(&server, &[&receiver.url], quick(6)).await,
+    ];
+    let data = serde_json::json!({"threshold": 80});
+    let (one, two) = tokio::join!(
+        fleet[0].announce("alert-1", "budget.alert", &data),
+        fleet[1].announce("alert-1", "budget.alert", &data),
+    );
+    assert_ne!(one[0].as_ref().unwrap(), two[0].as_ref().unwrap(), "one of both sends");
+    assert!(!fleet[1].announce("alert-1", "budget.alert", &data).await.remove(0).unwrap());
+    assert!(fleet[1].announce("alert-2", "budget.alert", &data).await.remove(0).unwrap());
+    let seen = receiver.seen.lock().await.clone();
+    let ids: Vec<&str> = seen.iter().map(|seen| seen.header("webhook-id")).collect();
+    assert_eq!(ids, ["alert-1", "alert-1", "alert-2"]);
+    for one in &seen {
+        assert_eq!(one.header("webhook-signature"), signature(one));
+        let body: serde_json::Value = serde_json::from_str(&one.body).unwrap();
+        assert_eq!((&body["type"], &body["data"]), (&"budget.alert".into(), &data));
+    }
+}
+
+#[tokio::test]
 async fn a_refusal_is_final_and_a_redirect_is_not_followed() {
     let server = RedisServer::start(&redis_servers()[0]);
     for status in [400, 404, 410, 302, 307] {

@@ -6,6 +6,7 @@
 )]
 
 mod accounts;
+mod alerts;
 mod circuit;
 mod cluster;
 mod concurrency;
