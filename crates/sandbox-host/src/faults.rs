@@ -364,6 +364,7 @@ fn glob(pattern: &str, text: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
     use serde_json::json;
 
     #[test]
@@ -458,6 +459,25 @@ mod tests {
         }
         for unknown in [json!({"action": "explode"}), json!({"pth": "/", "action": "loseReply"})] {
             assert!(serde_json::from_value::<Fault>(unknown).is_err());
+        }
+    }
+
+    /// The same by trying all possibilities.
+    fn slow_glob(pattern: &[u8], text: &[u8]) -> bool {
+        match pattern.split_first() {
+            None => text.is_empty(),
+            Some((b'*', rest)) => (0..=text.len()).any(|at| slow_glob(rest, &text[at..])),
+            Some((byte, rest)) => text.first() == Some(byte) && slow_glob(rest, &text[1..]),
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn globs_match_as_if_all_possibilities_were_tried(
+            pattern in "[ab*]{0,7}",
+            text in "[ab]{0,9}",
+        ) {
+            prop_assert_eq!(glob(&pattern, &text), slow_glob(pattern.as_bytes(), text.as_bytes()));
         }
     }
 }

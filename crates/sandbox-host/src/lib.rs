@@ -22,6 +22,7 @@ compile_error!("sandboxes are made of Linux namespaces: this crate builds on Lin
 mod boot;
 mod cli;
 mod config;
+mod drain;
 mod envd;
 mod error;
 pub mod faults;

@@ -68,7 +68,7 @@ async fn a_sandbox_is_created_described_and_killed() {
         ("envdVersion", json!("0.6.13")),
         ("envdAccessToken", json!(sandbox.token)),
         ("metadata", json!({"run": "1"})),
-        ("allowInternetAccess", json!(false)),
+        ("allowInternetAccess", Value::Null),
     ] {
         assert_eq!(detail[key], want, "{key}");
     }
@@ -255,5 +255,32 @@ async fn a_port_in_the_sandbox_is_reached_or_told_closed() {
         let reply = sandbox.request("POST", path).send().await.unwrap();
         assert_eq!(reply.status(), 404, "{path}");
     }
+    rig.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn metrics_are_of_the_asked_time_and_the_detail_repeats_what_was_said() {
+    let rig = rig().await;
+    let sandbox = rig.create(json!({})).await;
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs();
+    for (query, count) in [
+        (String::new(), 1),
+        (format!("?start={}&end={now}", now - 60), 1),
+        (format!("?start={}&end={}", now + 3600, now + 7200), 0),
+        (format!("?start={}&end={}", now - 7200, now - 3600), 0),
+    ] {
+        let path = format!("/sandboxes/{}/metrics{query}", sandbox.id);
+        let metrics: Value = rig.api("GET", &path).send().await.unwrap().json().await.unwrap();
+        assert_eq!(metrics.as_array().unwrap().len(), count, "{query}: {metrics}");
+    }
+    let path = format!("/sandboxes/{}/metrics?start=2&end=1", sandbox.id);
+    assert_eq!(rig.status("GET", &path, json!({})).await, 400);
+    let detail = |id: String| {
+        let request = rig.api("GET", &format!("/sandboxes/{id}"));
+        async move { request.send().await.unwrap().json::<Value>().await.unwrap() }
+    };
+    assert_eq!(detail(sandbox.id.clone()).await["allowInternetAccess"], Value::Null);
+    let closed = rig.create(json!({"allow_internet_access": false})).await;
+    assert_eq!(detail(closed.id).await["allowInternetAccess"], false);
     rig.end().await;
 }

@@ -240,3 +240,79 @@ async fn changes_are_streamed_and_kept_for_those_who_ask() {
     assert_eq!(file["code"], "invalid_argument");
     rig.end().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn metadata_of_files_is_kept_shown_and_replaced() {
+    let rig = rig().await;
+    let sandbox = rig.create(json!({})).await;
+    let upload = |metadata: &[(&str, &str)]| {
+        let mut request = sandbox
+            .request("POST", "/files")
+            .query(&[("path", "tagged"), ("username", "user")])
+            .header("Content-Type", "application/octet-stream");
+        for (key, value) in metadata {
+            request = request.header(format!("X-Metadata-{key}"), *value);
+        }
+        request.body("data").send()
+    };
+    let stat = |path: &'static str| {
+        let sandbox = &sandbox;
+        async move {
+            let body = json!({"path": path});
+            sandbox.unary("user", "/filesystem.Filesystem/Stat", body).await.1["entry"]["metadata"]
+                .clone()
+        }
+    };
+    let reply: Value =
+        upload(&[("Author", "me"), ("run", "7")]).await.unwrap().json().await.unwrap();
+    assert_eq!(reply[0]["metadata"], json!({"author": "me", "run": "7"}));
+    assert_eq!(stat("tagged").await, json!({"author": "me", "run": "7"}));
+    let body = json!({"source": "tagged", "destination": "moved"});
+    let (_, moved) = sandbox.unary("user", "/filesystem.Filesystem/Move", body).await;
+    assert_eq!(moved["entry"]["metadata"]["run"], "7");
+    let (_, list) =
+        sandbox.unary("user", "/filesystem.Filesystem/ListDir", json!({"path": "~"})).await;
+    let listed = list["entries"].as_array().unwrap().iter().find(|entry| entry["name"] == "moved");
+    assert_eq!(listed.unwrap()["metadata"]["author"], "me");
+
+    upload(&[("a", "1"), ("b", "2")]).await.unwrap();
+    upload(&[("a", "3")]).await.unwrap();
+    assert_eq!(stat("tagged").await, json!({"a": "3"}));
+    let plain: Value = upload(&[]).await.unwrap().json().await.unwrap();
+    assert_eq!((&plain[0]["metadata"], stat("tagged").await), (&Value::Null, Value::Null));
+    // What a command puts there itself is shown; what is not metadata is not.
+    let program = "import os; os.setxattr('tagged', b'user.e2b.own', b'x'); os.setxattr('tagged', b'user.other', b'y'); \
+                   os.setxattr('tagged', b'user.e2b.odd', b'\\xff')";
+    assert_eq!(sandbox.sh(&format!("python3 -c \"{program}\"")).await.exit, Some(0));
+    assert_eq!(stat("tagged").await, json!({"own": "x"}));
+    let reply = upload(&[("k", &"v".repeat(5000))]).await.unwrap();
+    assert_eq!(reply.status(), 400);
+    rig.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_refused_upload_gets_its_answer_although_it_was_not_read() {
+    let rig = rig().await;
+    for path in ["/files?path=x&signature=v1_wrong", "/v2/sandboxes"] {
+        for _ in 0..5 {
+            let body = vec![0; 8 << 20];
+            let request = rig.client.post(format!("{}{path}", rig.url)).body(body);
+            let reply = request.send().await.unwrap_or_else(|error| panic!("{path}: {error:?}"));
+            assert_eq!(reply.status(), 401);
+        }
+    }
+    let mut stranger = rig.create(json!({})).await;
+    stranger.token = "wrong".into();
+    for path in ["/process.Process/Start", "/files?path=x", "/no/such/call"] {
+        for _ in 0..10 {
+            let pieces = (0..16).map(|_| Ok::<_, std::io::Error>(vec![0_u8; 64 << 10]));
+            let body = reqwest::Body::wrap_stream(futures_util::stream::iter(pieces));
+            let reply = stranger.request("POST", path).body(body).send().await.unwrap();
+            assert_eq!(reply.status(), 401, "{path}");
+        }
+    }
+    let gone = rig.client.post(format!("{}/files?path=x", rig.url));
+    let gone = gone.header("E2b-Sandbox-Id", "igone").header("E2b-Sandbox-Port", "49983");
+    assert_eq!(gone.body(vec![0; 8 << 20]).send().await.unwrap().status(), 502);
+    rig.end().await;
+}

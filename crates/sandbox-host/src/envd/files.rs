@@ -1,5 +1,6 @@
 //! `/files`: whole files in and out, streamed.
 
+use std::collections::BTreeMap;
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write as _};
 use std::os::unix::fs::{FileExt as _, OpenOptionsExt as _};
@@ -21,7 +22,7 @@ use serde::{Deserialize, Serialize};
 use super::filesystem::make_parents;
 use super::signature::{self, Operation};
 use super::users::{self, User};
-use super::{Daemon, auth, path};
+use super::{Daemon, auth, path, xattr};
 use crate::wire::error;
 
 /// Bytes read from a file at once.
@@ -52,6 +53,8 @@ struct Written {
     name: String,
     #[serde(rename = "type")]
     kind: &'static str,
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    metadata: BTreeMap<String, String>,
 }
 
 /// An error with its answer.
@@ -79,6 +82,10 @@ fn failure<T>(failed: &io::Error, path: &str) -> Answered<T> {
         io::ErrorKind::NotADirectory | io::ErrorKind::InvalidInput => {
             (StatusCode::BAD_REQUEST, format!("path '{path}': {failed}"))
         }
+        io::ErrorKind::Unsupported => (
+            StatusCode::NOT_IMPLEMENTED,
+            "this machine keeps no file metadata: that needs Linux 6.6".to_owned(),
+        ),
         _ => (StatusCode::INTERNAL_SERVER_ERROR, format!("path '{path}': {failed}")),
     };
     refuse(status, &message)
@@ -280,6 +287,8 @@ async fn write(daemon: &Daemon, link: &Link, request: Request) -> Answered<Vec<W
     let user = authorize(daemon, request.headers(), link, Operation::Write)?;
     let kind = request.headers().get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok());
     let kind = kind.unwrap_or_default().to_ascii_lowercase();
+    let metadata = xattr::from_headers(request.headers())
+        .or_else(|message| refuse(StatusCode::BAD_REQUEST, &message))?;
     let packed = request.headers().get(header::CONTENT_ENCODING).is_some_and(|e| e == "gzip");
     let request = if packed { request.map(unpack) } else { request };
     let path = link.path.as_deref().filter(|path| !path.is_empty());
@@ -288,7 +297,7 @@ async fn write(daemon: &Daemon, link: &Link, request: Request) -> Answered<Vec<W
             return refuse(StatusCode::BAD_REQUEST, "path query parameter is required");
         };
         let body = request.into_body().into_data_stream();
-        return Ok(vec![store(daemon, &user, path, body).await?]);
+        return Ok(vec![store(daemon, &user, path, &metadata, body).await?]);
     }
     if !kind.starts_with("multipart/form-data") {
         return refuse(StatusCode::BAD_REQUEST, &format!("unsupported content type '{kind}'"));
@@ -316,7 +325,7 @@ async fn write(daemon: &Daemon, link: &Link, request: Request) -> Answered<Vec<W
             let message = format!("you cannot upload multiple files to the same path '{resolved}'");
             return refuse(StatusCode::BAD_REQUEST, &message);
         }
-        written.push(store(daemon, &user, &target, part).await?);
+        written.push(store(daemon, &user, &target, &metadata, part).await?);
     }
 }
 
@@ -325,10 +334,11 @@ async fn store<E: Into<axum::BoxError>>(
     daemon: &Daemon,
     user: &User,
     path: &str,
+    metadata: &BTreeMap<String, String>,
     mut body: impl Stream<Item = Result<Bytes, E>> + Unpin,
 ) -> Answered<Written> {
     let path = resolve(path, user)?;
-    let wanted = path.clone();
+    let (wanted, kept) = (path.clone(), metadata.clone());
     let opened = daemon.workers.run_as(user, move || {
         make_parents(Path::new(&wanted))?;
         let file = OpenOptions::new()
@@ -339,6 +349,7 @@ async fn store<E: Into<axum::BoxError>>(
             .custom_flags(libc::O_NONBLOCK)
             .open(wanted)?;
         regular(&file)?;
+        xattr::replace(&file, &kept)?;
         Ok(Arc::new(file))
     });
     let file = match opened.await {
@@ -362,7 +373,8 @@ async fn store<E: Into<axum::BoxError>>(
         }
     }
     let name = Path::new(&path).file_name().map(|name| name.to_string_lossy().into_owned());
-    Ok(Written { name: name.unwrap_or_default(), path, kind: "file" })
+    let name = name.unwrap_or_default();
+    Ok(Written { name, path, kind: "file", metadata: metadata.clone() })
 }
 
 fn is_invalid_data(failed: &axum::Error) -> bool {
@@ -410,6 +422,7 @@ fn unpack(body: Body) -> Body {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
 
     #[test]
     fn ranges_are_one_part_or_outside_or_ignored() {
@@ -427,6 +440,18 @@ mod tests {
             ("lines=0-1", 100, Range::Ignored),
         ] {
             assert_eq!(parse_range(value.as_bytes(), length), want, "{value} of {length}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn a_range_is_never_empty_and_never_outside(
+            value in prop_oneof![any::<Vec<u8>>(), "bytes=[0-9 ,-]{0,24}".prop_map(String::into_bytes)],
+            length in prop_oneof![0..20_u64, any::<u64>()],
+        ) {
+            if let Range::Part(from, to) = parse_range(&value, length) {
+                prop_assert!(from < to && to <= length, "{from}..{to} of {length}");
+            }
         }
     }
 }

@@ -13,7 +13,7 @@ use connectrpc::{
 use super::users::{self, User};
 use super::watch::{self, Watcher};
 use super::watchers::{self, Watchers};
-use super::{Daemon, auth, path};
+use super::{Daemon, auth, path, xattr};
 use crate::generated::filesystem as wire;
 use wire::{EntryInfo, FileType};
 
@@ -295,8 +295,8 @@ pub(crate) fn entry(path: &Path) -> io::Result<EntryInfo> {
             ..Default::default()
         }
         .into(),
+        metadata: xattr::read(path).into_iter().collect(),
         symlink_target: target.map(|target| target.to_string_lossy().into_owned()),
-        ..Default::default()
     })
 }
 

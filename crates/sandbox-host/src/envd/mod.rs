@@ -21,6 +21,7 @@ mod users;
 mod watch;
 mod watchers;
 mod workers;
+mod xattr;
 
 use std::collections::BTreeMap;
 use std::io;
@@ -37,6 +38,7 @@ use connectrpc::{ConnectRpcService, Limits};
 use secrecy::SecretString;
 
 use crate::boot::BootSpec;
+use crate::drain::drained;
 use crate::generated::filesystem::FilesystemExt as _;
 use crate::generated::process::ProcessExt as _;
 use crate::init::{Error, Step as _};
@@ -117,6 +119,7 @@ fn router(daemon: &Arc<Daemon>) -> Router {
         .merge(guarded)
         .layer(axum::extract::DefaultBodyLimit::disable())
         .layer(axum::middleware::from_fn(ports::forward))
+        .layer(axum::middleware::map_request(|request| async { drained(request) }))
         .with_state(Arc::clone(daemon))
 }
 

@@ -43,6 +43,7 @@ fn clean(path: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
 
     #[test]
     fn paths_follow_the_home_directory() {
@@ -65,5 +66,26 @@ mod tests {
             assert_eq!(resolve(given, &user), want.map(str::to_owned), "{given}");
         }
         assert!(resolve("a\0b", &user).is_err());
+    }
+
+    proptest! {
+        #[test]
+        fn a_resolved_path_is_absolute_plain_and_resolves_to_itself(
+            path in prop_oneof![any::<String>(), "[a./~\\x00]{0,30}"],
+        ) {
+            let user = User {
+                name: "user".into(),
+                uid: 1000,
+                gid: 1000,
+                home: "/home/user".into(),
+                groups: vec![],
+            };
+            if let Ok(resolved) = resolve(&path, &user) {
+                prop_assert!(resolved.starts_with('/') && !resolved.contains('\0'));
+                let mut parts = resolved.split('/').skip(1);
+                prop_assert!(resolved == "/" || parts.all(|part| !["", ".", ".."].contains(&part)));
+                prop_assert_eq!(resolve(&resolved, &user), Ok(resolved));
+            }
+        }
     }
 }

@@ -488,8 +488,29 @@ async fn remove_fault(State(app): State<App>, Path(id): Path<String>) -> Respons
     }))
 }
 
-async fn one_metric(State(app): State<App>, Path(id): Path<String>) -> Response {
-    answer(find(&app, &id).map(|sandbox| Json([metrics::read(&sandbox)]).into_response()))
+#[derive(Debug, Deserialize)]
+struct Between {
+    start: Option<i64>,
+    end: Option<i64>,
+}
+
+/// The one reading there is, of now, if it is asked for (seconds since 1970).
+async fn one_metric(
+    State(app): State<App>,
+    Path(id): Path<String>,
+    Query(between): Query<Between>,
+) -> Response {
+    answer((|| {
+        let sandbox = find(&app, &id)?;
+        if let Between { start: Some(start), end: Some(end) } = between
+            && start > end
+        {
+            return refuse(StatusCode::BAD_REQUEST, "start: must not be after end");
+        }
+        let mut metrics = vec![metrics::read(&sandbox)];
+        metrics.retain(|metric| metric.is_between(between.start, between.end));
+        Ok(Json(metrics).into_response())
+    })())
 }
 
 async fn all_metrics(

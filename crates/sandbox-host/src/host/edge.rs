@@ -19,6 +19,7 @@ use serde_json::json;
 use super::egress::Egress;
 use super::sandboxes::{Sandbox, Sandboxes};
 use super::tamper::Tampering;
+use crate::drain::drained;
 use crate::envd::signature::{self, Operation};
 use crate::wire::{self, ENVD_PORT, PROXY_PORT};
 
@@ -65,6 +66,7 @@ async fn route(State(all): State<Arc<Sandboxes>>, mut request: Request, next: Ne
         }
         target => target,
     };
+    request = drained(request);
     for name in [wire::PORT_HEADER, wire::FORGET_EXITS_HEADER, wire::PROXY_HEADER] {
         request.headers_mut().remove(name);
     }
@@ -229,6 +231,7 @@ fn cut_at_the_end(sandbox: &Sandbox, answer: Response) -> Response {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
 
     #[test]
     fn a_request_is_for_what_its_host_or_its_headers_name() {
@@ -261,6 +264,23 @@ mod tests {
                 .map(|(k, v)| (HeaderName::from_static(k), HeaderValue::from_static(v)))
                 .collect();
             assert_eq!(target(host, &map), want, "{host} {headers:?}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn whatever_a_request_names_only_ids_and_ports_come_through(
+            host in prop_oneof![any::<String>(), "[0-9a-z.:-]{0,40}"],
+            id in "[ -~]{0,70}",
+            port in "[0-9]{0,6}",
+        ) {
+            let mut map = HeaderMap::new();
+            map.insert(ID_HEADER, HeaderValue::from_str(&id).unwrap());
+            map.insert(SANDBOX_PORT_HEADER, HeaderValue::from_str(&port).unwrap());
+            if let Target::Sandbox(id, _) = target(&host, &map) {
+                let short = id.split('-').next().unwrap_or_default();
+                prop_assert!(!short.is_empty() && short.bytes().all(|byte| byte.is_ascii_alphanumeric()));
+            }
         }
     }
 }

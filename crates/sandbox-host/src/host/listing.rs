@@ -134,6 +134,7 @@ fn parse_cursor(token: &str, ascending: bool) -> Result<(Timestamp, String), Str
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
 
     #[test]
     fn the_metadata_filter_is_decoded_as_often_as_clients_encode_it() {
@@ -141,5 +142,31 @@ mod tests {
         let got = parse_metadata("k%2520k=v%2526v");
         assert_eq!(got, BTreeMap::from([("k k".to_owned(), "v&v".to_owned())]));
         assert_eq!(parse_metadata(""), BTreeMap::new());
+    }
+
+    proptest! {
+        #[test]
+        fn any_metadata_survives_the_encoding_of_clients(
+            metadata in prop::collection::btree_map(any::<String>(), any::<String>(), 0..5),
+        ) {
+            let encode = |text: &str| {
+                let all = percent_encoding::NON_ALPHANUMERIC;
+                let once = percent_encoding::utf8_percent_encode(text, all).to_string();
+                percent_encoding::utf8_percent_encode(&once, all).to_string()
+            };
+            let pairs: Vec<_> =
+                metadata.iter().map(|(key, value)| format!("{}={}", encode(key), encode(value))).collect();
+            prop_assert_eq!(parse_metadata(&pairs.join("&")), metadata);
+        }
+
+        #[test]
+        fn any_filter_and_any_cursor_is_read_or_refused(
+            text in prop_oneof![any::<String>(), "[%0-9a-fA-F+&=]{0,60}"],
+            bytes in any::<Vec<u8>>(),
+        ) {
+            prop_assert!(parse_metadata(&text).len() <= text.len());
+            let _refused_mostly = parse_cursor(&text, false);
+            let _refused_mostly = parse_cursor(&BASE64_URL_SAFE_NO_PAD.encode(bytes), true);
+        }
     }
 }

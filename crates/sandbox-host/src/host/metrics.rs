@@ -20,6 +20,15 @@ pub(crate) struct Metric {
     disk_total: u64,
 }
 
+impl Metric {
+    /// Whether it was taken then; either bound may be missing. The end is rounded up to the next
+    /// five seconds, which is how often measurements are expected.
+    pub(crate) fn is_between(&self, start: Option<i64>, end: Option<i64>) -> bool {
+        start.is_none_or(|start| start <= self.timestamp_unix)
+            && end.is_none_or(|end| self.timestamp_unix <= end.saturating_add(5))
+    }
+}
+
 /// Reads a sandbox's use now. The processor's is the mean since the sandbox started.
 pub(crate) fn read(sandbox: &Sandbox) -> Metric {
     let now = Timestamp::now();

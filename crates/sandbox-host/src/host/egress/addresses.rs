@@ -50,9 +50,9 @@ fn is_public(address: IpAddr) -> bool {
 
 /// The address behind a translated one (NAT64, 6to4).
 fn carried(address: Ipv6Addr) -> Option<Ipv4Addr> {
-    let (high, low) = match address.segments() {
-        [0x64, 0xff9b, 0, 0, 0, 0, high, low] | [0x2002, high, low, ..] => (high, low),
-        _ => return None,
+    let ([0x64, 0xff9b, 0, 0, 0, 0, high, low] | [0x2002, high, low, ..]) = address.segments()
+    else {
+        return None;
     };
     Some(Ipv4Addr::from(u32::from(high) << 16 | u32::from(low)))
 }
@@ -70,6 +70,7 @@ fn is_own(address: IpAddr) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
 
     #[test]
     fn only_public_addresses_are_reached() {
@@ -129,5 +130,22 @@ mod tests {
     fn this_machines_own_addresses_are_blocked() {
         assert!(is_own("127.0.0.1".parse().unwrap()));
         assert!(!is_own("203.0.113.9".parse().unwrap()));
+    }
+
+    proptest! {
+        #[test]
+        fn no_other_spelling_of_an_address_opens_it(bits: u32, private: bool) {
+            let address = Ipv4Addr::from(bits);
+            let [high, low] = [(bits >> 16) as u16, (bits & 0xffff) as u16];
+            let mapped = address.to_ipv6_mapped();
+            let nat64 = Ipv6Addr::new(0x64, 0xff9b, 0, 0, 0, 0, high, low);
+            let six = Ipv6Addr::new(0x2002, high, low, 0, 0, 0, 0, 1);
+            let blocked = is_blocked(address.into(), private);
+            prop_assert_eq!(is_blocked(mapped.into(), private), blocked);
+            for carried in [nat64, six] {
+                prop_assert!(!is_metadata(address.into()) || is_blocked(carried.into(), private));
+                prop_assert!(private || is_public(carried.into()) == is_public(address.into()));
+            }
+        }
     }
 }

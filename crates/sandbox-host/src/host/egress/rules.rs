@@ -217,6 +217,7 @@ pub(crate) fn normal(host: &str) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
     use serde_json::json;
 
     fn rules(network: &Value, open: bool) -> Rules {
@@ -316,5 +317,24 @@ mod tests {
             assert_eq!(normal(host).as_deref(), want, "{host}");
         }
         assert_eq!(normal(&"a.".repeat(200)), None);
+    }
+
+    proptest! {
+        #[test]
+        fn a_normal_host_stays_as_it_is(host in prop_oneof![any::<String>(), "[a-zA-Z0-9.:\\[\\]_-]{0,40}"]) {
+            if let Some(normal_host) = normal(&host) {
+                prop_assert!(!normal_host.is_empty() && normal_host.len() <= MAX_NAME);
+                if !normal_host.contains(':') {
+                    prop_assert_eq!(normal(&normal_host), Some(normal_host));
+                }
+            }
+        }
+
+        #[test]
+        fn a_name_is_allowed_only_by_itself_or_by_a_star_above_it(host in "[a-c]{1,3}(\\.[a-c]{1,3}){0,3}") {
+            let list = json!({"allowOut": ["a.b", "*.b.c"], "denyOut": ["0.0.0.0/0"]});
+            let allowed = rules(&list, true).by_name(&host, 443) == ByName::Allowed;
+            prop_assert_eq!(allowed, host == "a.b" || host.ends_with(".b.c"));
+        }
     }
 }
