@@ -178,6 +178,12 @@ pub(crate) const HARMLESS: &[&str] = &[
     "PASSWORD_MIN_LENGTH=12",
     "KEY_PATH=/etc/key",
     "API_KEY_HEADER=X-Api-Key",
+    "capabilities = 'LOGINDISABLED AUTH=CRAM-MD5'",
+    "fn seeded(data: &[u8], secrets: &RapidSecrets) -> u64 {",
+    "pub fn basic_auth<U, P>(self, username: U, password: Option<P>) -> Self",
+    "self.header(crate::header::AUTHORIZATION, header_value)",
+    "- `AddAuthorization`, `InFlightRequests`, `SetRequestHeader`,",
+    "## Basic Operation",
 ];
 
 /// Ordinary output, without anything that is like a secret.
