@@ -1,15 +1,27 @@
-//! `airlock sandbox`: serve sandboxes on this machine, list and kill them.
+//! `airlock sandbox`: serve sandboxes on this machine, list, kill and reap them.
 
+use std::time::{Duration, Instant};
+
+use airlock_contract::Failure;
 use airlock_e2b::{Client, ListQuery};
+use airlock_engine::{Engine, ReapReport};
 use airlock_sandbox_host::{Host, HostArgs, new_api_key, serve_cli};
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::json;
+use tokio::time::sleep;
+use tokio_util::sync::CancellationToken;
 
-use crate::cli::{SandboxClientArgs, SandboxCommand};
+use crate::cli::{SandboxClientArgs, SandboxCommand, SandboxReapArgs};
+use crate::config;
 use crate::drain::Signals;
 use crate::exit::Error;
 use crate::output;
-use crate::wiring::addresses;
+use crate::wiring::reaper::{self, Temporal};
+use crate::wiring::redis::{self, Patience};
+use crate::wiring::{addresses, engine};
+
+/// How long a person waits for Temporal, and for another reaper.
+const PATIENCE: Duration = Duration::from_secs(15);
 
 /// Runs one of the sandbox commands.
 pub(crate) async fn run(command: &SandboxCommand, json: bool) -> Result<(), Error> {
@@ -23,6 +35,7 @@ pub(crate) async fn run(command: &SandboxCommand, json: bool) -> Result<(), Erro
             }
             output::line(format_args!("{} is killed", args.id))
         }
+        SandboxCommand::Reap(args) => reap(args, json).await,
     }
 }
 
@@ -85,4 +98,63 @@ async fn list(args: &SandboxClientArgs, json: bool) -> Result<(), Error> {
         table.add_row([sandbox.id, sandbox.template, times.0, times.1, account]);
     }
     output::line(table)
+}
+
+/// One pass of the reaper.
+async fn reap(args: &SandboxReapArgs, json: bool) -> Result<(), Error> {
+    let config = config::load(&args.config)?;
+    let ready = addresses::ready(&args.from)?;
+    let (stop, patience) = (CancellationToken::new(), Patience::Once);
+    let servers = addresses::redis(&args.redis, ready.as_ref());
+    let e2b = addresses::e2b(&args.e2b, ready.as_ref())?;
+    let mut options = addresses::temporal(&args.temporal, ready.as_ref());
+    options.give_up_after = Some(PATIENCE);
+    let temporal = airlock_activities::connect(options, stop.clone()).await.map_err(|error| {
+        if error.is_config() { Error::config(error) } else { Error::failed(error) }
+    })?;
+    let store = redis::connect(&servers, patience, &stop).await?;
+    let needs = engine::Needs { prefix: &servers.redis_prefix, e2b: &e2b, audit_file: None };
+    let engine = engine::build(needs, config, store).await?;
+    let temporal = reaper::Temporal(temporal);
+    let report = if args.dry_run {
+        engine.reap_dry_run(&temporal).await
+    } else {
+        reap_in_turn(&engine, &temporal).await
+    };
+    engine.drain().await;
+    told(&report.map_err(|failure| Error::failed(failure.message))?, args.dry_run, json)
+}
+
+/// A worker may be at it: then wait for the end of its pass.
+async fn reap_in_turn(engine: &Engine, temporal: &Temporal) -> Result<ReapReport, Failure> {
+    let began = Instant::now();
+    loop {
+        let report = engine.reap(temporal).await?;
+        if report.led || began.elapsed() > PATIENCE {
+            return Ok(report);
+        }
+        sleep(Duration::from_millis(250)).await;
+    }
+}
+
+fn told(report: &ReapReport, dry_run: bool, json: bool) -> Result<(), Error> {
+    if !report.led {
+        return Err(Error::failed("another process is reaping; try again in a minute"));
+    }
+    if json {
+        output::json(report)?;
+    } else {
+        let word = if dry_run { "would be ended" } else { "ended" };
+        for one in &report.ended {
+            output::line(format_args!("{} of {} {word}", one.sandbox_id, one.run_id))?;
+        }
+        output::line(format_args!(
+            "{} expired leases: {} {word}, {} kept, {} failed; {} holds returned",
+            report.looked, report.killed, report.kept, report.failed, report.swept
+        ))?;
+    }
+    match report.failed {
+        0 => Ok(()),
+        failed => Err(Error::failed(format_args!("{failed} sandboxes could not be ended yet"))),
+    }
 }

@@ -17,7 +17,7 @@ use crate::dev::ready::Ready;
 use crate::drain::{Signals, Tasks};
 use crate::exit::{Error, Exit};
 use crate::wiring::redis::Patience;
-use crate::wiring::{addresses, engine, redis, secrets};
+use crate::wiring::{addresses, engine, reaper, redis, secrets};
 use crate::{output, telemetry};
 
 /// Beyond the drain, tasks get this long to end before the process goes.
@@ -154,7 +154,12 @@ pub(crate) async fn start(settings: Settings, config: Config, tasks: &Tasks) -> 
     };
     let metrics = PrometheusBuilder::new().install_recorder().ok();
     let connection = redis::connect(&settings.redis, Patience::Forever, &stop).await?;
-    let engine = engine::build(&settings, config, connection).await?;
+    let needs = engine::Needs {
+        prefix: &settings.redis.redis_prefix,
+        e2b: &settings.e2b,
+        audit_file: settings.audit_file.as_deref(),
+    };
+    let engine = engine::build(needs, config, connection).await?;
     if let Some(door) = door {
         let address = door.address()?;
         let engine = engine.clone();
@@ -190,6 +195,8 @@ async fn poll(settings: &Settings, engine: Engine, tasks: &Tasks) -> Result<(), 
         build_id: options.build_id.clone(),
         ..airlock_activities::WorkflowOptions::default()
     };
+    let (reaping, asked) = (engine.clone(), reaper::Temporal(connection.clone()));
+    tasks.spawn(|child| reaper::run(reaping, asked, child));
     let hosted = connection.clone();
     let ended = stop.clone();
     tasks.spawn(|child| async move {

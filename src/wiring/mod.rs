@@ -2,5 +2,6 @@
 
 pub(crate) mod addresses;
 pub(crate) mod engine;
+pub(crate) mod reaper;
 pub(crate) mod redis;
 pub(crate) mod secrets;
