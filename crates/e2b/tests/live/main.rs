@@ -46,7 +46,6 @@ at_a_service! {
     envd::large_output as large_and_binary_output_is_exact,
     envd::files as files_are_written_and_read_whole_and_in_ranges,
     envd::directories as directories_are_made_listed_moved_and_removed,
-    #[ignore = "Airlock's host does not watch directories yet; E2B and upstream's envd do"]
     envd::watching as changes_in_a_directory_are_seen,
     envd::signed_links as a_signed_link_works_until_it_expires,
     envd::wrong_token as a_wrong_token_opens_nothing,
