@@ -6,6 +6,7 @@
 mod batch;
 mod endings;
 mod hand_over;
+mod reaper;
 mod refusals;
 mod results;
 mod support;
