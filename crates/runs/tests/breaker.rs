@@ -1,4 +1,5 @@
 //! The breaker that a fleet shares.
+#![expect(clippy::unwrap_used, reason = "a panic is how a test fails")]
 
 use std::time::{Duration, Instant};
 

@@ -75,3 +75,33 @@ fn only_the_admin_queue_deletes_accounts() {
     let (kind, _) = stack.activity("getBudget", &input).failure();
     assert_eq!(kind, "BudgetNotFound");
 }
+
+#[test]
+fn only_the_admin_queue_raises_limits_and_sees_all_accounts() {
+    let stack = Stack::with(&[], &[("AIRLOCK_ADMIN_TASK_QUEUE", "airlock-admin")]);
+    let account = stack.budget("1.00");
+    let input = json!({"runId": account, "amount": "0.50", "idempotencyKey": "t1"});
+    let of = json!({"runId": account});
+    for (kind, input) in [
+        ("topUpBudget", &input),
+        ("resetCircuit", &of),
+        ("getBudgetLedger", &of),
+        ("listBudgets", &json!({})),
+    ] {
+        assert_eq!(stack.activity(kind, input).failure().0, "InvalidInput", "{kind}");
+    }
+    let admin = |kind: &str, input| stack.activity_on("airlock-admin", kind, input);
+    assert_eq!(admin("topUpBudget", &input).ok()["limit"], json!(1.5));
+    assert_eq!(admin("topUpBudget", &input).ok()["limit"], json!(1.5), "counted once");
+    let other = json!({"runId": account, "amount": "0.51", "idempotencyKey": "t1"});
+    assert_eq!(admin("topUpBudget", &other).failure().0, "Conflict");
+    let (kind, failure) = admin("topUpBudget", &json!({"runId": "a{", "amount": 0})).failure();
+    assert_eq!(kind, "InvalidInput");
+    let text = failure.to_string();
+    assert!(text.contains("runId") && text.contains("amount"), "{failure:#}");
+    assert_eq!(admin("resetCircuit", &of).ok()["circuit"], json!("closed"));
+    let ledger = admin("getBudgetLedger", &of).ok();
+    assert_eq!(ledger["entries"][0]["kind"], json!("toppedUp"), "{ledger:#}");
+    let listed = admin("listBudgets", &json!({"family": account})).ok();
+    assert_eq!(listed["budgets"][0]["runId"], json!(account), "{listed:#}");
+}

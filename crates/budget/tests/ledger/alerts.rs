@@ -1,9 +1,10 @@
 //! Crossed thresholds reach the observer, each once.
 
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
 use airlock_budget::{AlertNotice, Ledger, NewBudget};
 use airlock_contract::Period;
+use parking_lot::Mutex;
 use tokio::task::JoinSet;
 
 use crate::support::{LEASE, Store, hold, id, on_every_server, usd};
@@ -15,12 +16,12 @@ async fn observed(store: &Store) -> (Ledger, Notices) {
     let notices = Notices::default();
     let seen = Arc::clone(&notices);
     let ledger = Ledger::new(store.server.connect().await, "airlock");
-    let observer = Arc::new(move |notice| seen.lock().unwrap().push(notice));
+    let observer = Arc::new(move |notice| seen.lock().push(notice));
     (ledger.with_alerts(observer), notices)
 }
 
 fn told(notices: &Notices) -> Vec<(String, u8, bool)> {
-    let seen = notices.lock().unwrap();
+    let seen = notices.lock();
     let plain = |notice: &AlertNotice| {
         (notice.status.run_id.to_string(), notice.threshold, notice.replayed)
     };
@@ -82,7 +83,7 @@ async fn accounts_above_are_told_of_and_a_repeated_booking_says_so() {
         let (ledger, again) = observed(store).await;
         ledger.settle(&key, usd("9"), "").await.unwrap();
         assert_eq!(told(&again), [("team/a/1".to_owned(), 50, true)]);
-        let ids = [&notices, &again].map(|notices| notices.lock().unwrap()[0].id());
+        let ids = [&notices, &again].map(|notices| notices.lock()[0].id());
         assert_eq!(ids[0], ids[1], "the same crossing has the same id");
     })
     .await;
@@ -101,7 +102,7 @@ async fn a_crossing_after_a_top_up_or_in_a_new_period_is_another() {
         ledger.spend(&new.account, usd("0.5"), None, None).await.unwrap();
         ledger.top_up(&new.account, usd("1"), None).await.unwrap();
         ledger.spend(&new.account, usd("0.5"), None, None).await.unwrap();
-        let ids: Vec<String> = notices.lock().unwrap().iter().map(AlertNotice::id).collect();
+        let ids: Vec<String> = notices.lock().iter().map(AlertNotice::id).collect();
         assert_eq!(ids.len(), 2);
         assert_ne!(ids[0], ids[1]);
     })

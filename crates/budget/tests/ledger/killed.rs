@@ -38,12 +38,13 @@ fn op_at(seed: u64, step: u32) -> Op {
 
 /// Limit, spent, reserved and circuit of every account, as text.
 async fn look(ledger: &Ledger) -> Result<String, Error> {
+    use std::fmt::Write as _;
     let mut text = String::new();
     for at in 0..TREE.len() {
         let status = ledger.get(&account(at)).await?;
         let [limit, spent, reserved] =
             [status.limit, status.spent, status.reserved].map(Usd::nanos);
-        text += &format!("{limit} {spent} {reserved} {:?}; ", status.circuit);
+        write!(text, "{limit} {spent} {reserved} {:?}; ", status.circuit).unwrap();
     }
     Ok(text)
 }
@@ -195,15 +196,15 @@ async fn killed_processes_and_cut_connections_leave_balances_that_the_ledgers_ad
         assert_eq!(look(&ledger).await.unwrap(), expected_look(&mut model), "seed {seed}");
         let mut entries = 0;
         let mut own_holds = Vec::new();
-        for at in 0..TREE.len() {
+        for (at, (name, ..)) in TREE.iter().enumerate() {
             let status = ledger.get(&account(at)).await.unwrap();
             let (limit, spent, held, count) = added_up(&ledger, at).await;
             let balance = [status.limit, status.spent].map(Usd::nanos);
-            assert_eq!([limit, spent], balance, "seed {seed}, {}", TREE[at].0);
+            assert_eq!([limit, spent], balance, "seed {seed}, {name}");
             own_holds.push(held);
             entries += count;
         }
-        for at in 0..TREE.len() {
+        for (at, (name, ..)) in TREE.iter().enumerate() {
             let below = |of: &At| {
                 let mut up = Some(*of);
                 while let Some(one) = up {
@@ -215,7 +216,7 @@ async fn killed_processes_and_cut_connections_leave_balances_that_the_ledgers_ad
                 false
             };
             let held: i64 = (0..TREE.len()).filter(below).map(|of| own_holds[of]).sum();
-            assert_eq!(held, model.accounts[at].reserved, "seed {seed}, {}", TREE[at].0);
+            assert_eq!(held, model.accounts[at].reserved, "seed {seed}, {name}");
         }
         println!(
             "{steps} operations, {kills} processes killed, {cuts} connections cut, {outages} calls \
