@@ -38,6 +38,10 @@ pub struct HostArgs {
     /// Share this machine's network with sandboxes that were created without a word on the internet
     #[arg(long)]
     pub internet: bool,
+    /// Internet access means the host's proxy (HTTP and HTTPS, no private addresses), never this
+    /// machine's network
+    #[arg(long)]
+    pub internet_by_proxy: bool,
     /// Never share this machine's network, whatever a request says
     #[arg(long, conflicts_with = "internet")]
     pub no_internet: bool,
@@ -144,6 +148,7 @@ impl HostArgs {
             init: self.init,
             default_internet: self.internet,
             allow_internet: !self.no_internet,
+            internet_by_proxy: self.internet_by_proxy,
             allow_private_addresses: false,
             faults: self.faults.map(|file| file.0),
         }

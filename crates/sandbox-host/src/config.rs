@@ -32,6 +32,10 @@ pub struct Config {
     /// Whether a request may turn the network on at all: `allow_internet_access: true`, or rules
     /// that allow something, through the host's proxy.
     pub allow_internet: bool,
+    /// Internet access means the host's proxy for all, not the machine's network: private addresses
+    /// and metadata services are out of reach, and so is all that does not speak HTTP. Off by
+    /// default.
+    pub internet_by_proxy: bool,
     /// Whether network rules may allow private addresses, those of this machine included; metadata
     /// services stay out of reach. Off by default: for tests whose servers are on loopback.
     pub allow_private_addresses: bool,
@@ -53,6 +57,7 @@ impl Config {
             init: None,
             default_internet: false,
             allow_internet: true,
+            internet_by_proxy: false,
             allow_private_addresses: false,
             faults: None,
         }

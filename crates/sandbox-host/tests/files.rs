@@ -316,3 +316,29 @@ async fn a_refused_upload_gets_its_answer_although_it_was_not_read() {
     assert_eq!(gone.body(vec![0; 8 << 20]).send().await.unwrap().status(), 502);
     rig.end().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_unchanged_file_is_not_sent_again() {
+    let rig = rig().await;
+    let sandbox = rig.create(json!({})).await;
+    sandbox.sh("echo -n 0123456789 >f; touch -d @1000000000 f").await;
+    let date = "Sun, 09 Sep 2001 01:46:40 GMT";
+    let get = |headers: &[(&'static str, &'static str)]| {
+        let mut request = sandbox.request("GET", "/files?path=f&username=user");
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        async move {
+            let reply = request.send().await.unwrap();
+            assert_eq!(reply.headers()["last-modified"], date);
+            (reply.status().as_u16(), reply.bytes().await.unwrap().len())
+        }
+    };
+    let earlier = "Sun, 09 Sep 2001 01:46:39 GMT";
+    assert_eq!(get(&[("If-Modified-Since", date)]).await, (304, 0));
+    assert_eq!(get(&[("If-Modified-Since", earlier)]).await, (200, 10));
+    assert_eq!(get(&[("If-Modified-Since", "soon")]).await, (200, 10));
+    assert_eq!(get(&[("Range", "bytes=0-3"), ("If-Range", date)]).await, (206, 4));
+    assert_eq!(get(&[("Range", "bytes=0-3"), ("If-Range", earlier)]).await, (200, 10));
+    rig.end().await;
+}

@@ -262,6 +262,22 @@ async fn a_host_without_internet_gives_none_by_rules_either_and_wrong_rules_are_
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn internet_access_can_mean_the_proxy_for_all() {
+    let rig = rig_with(|config| config.internet_by_proxy = true).await;
+    let port = server();
+    let sandbox = rig.create(json!({"allow_internet_access": true})).await;
+    let probe = format!("exec 3<>/dev/tcp/127.0.0.1/{port} && echo reached");
+    assert_eq!(sandbox.sh(&probe).await.stdout, "");
+    for url in [format!("http://127.0.0.1:{port}/"), "http://169.254.169.254/".to_owned()] {
+        let denied = get(&sandbox, "--noproxy ''", &url).await;
+        assert!(denied.contains("private address") && denied.ends_with(" 403"), "{url}: {denied}");
+    }
+    let path = format!("/sandboxes/{}/network", sandbox.id);
+    assert_eq!(rig.status("PUT", &path, json!({"denyOut": ["0.0.0.0/0"]})).await, 204);
+    rig.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn tunnels_end_with_their_sandbox() {
     let rig = private_rig().await;
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write as _};
-use std::os::unix::fs::{FileExt as _, OpenOptionsExt as _};
+use std::os::unix::fs::{FileExt as _, MetadataExt as _, OpenOptionsExt as _};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -15,6 +15,7 @@ use bytes::Bytes;
 use flate2::write::MultiGzDecoder;
 use futures_util::{Stream, StreamExt as _, stream};
 use http::{HeaderMap, StatusCode, header};
+use jiff::fmt::rfc2822::{DateTimeParser, DateTimePrinter};
 use nix::libc;
 use secrecy::ExposeSecret as _;
 use serde::{Deserialize, Serialize};
@@ -140,14 +141,25 @@ async fn read(daemon: Arc<Daemon>, link: Link, headers: HeaderMap) -> Answered<R
         // Without O_NONBLOCK opening a FIFO would hold the thread.
         let file = OpenOptions::new().read(true).custom_flags(libc::O_NONBLOCK).open(wanted)?;
         let length = regular(&file)?;
-        Ok((file, length))
+        let modified = file.metadata()?.mtime();
+        Ok((file, length, modified))
     });
-    let (file, length) = match opened.await {
+    let (file, length, modified) = match opened.await {
         Ok(opened) => opened,
         Err(failed) => return failure(&failed, &path),
     };
-    let range = match headers.get(header::RANGE).map(|range| parse_range(range.as_bytes(), length))
-    {
+    let modified = jiff::Timestamp::from_second(modified).unwrap_or_default();
+    let last_modified = DateTimePrinter::new().timestamp_to_rfc9110_string(&modified);
+    let last_modified = last_modified.unwrap_or_default();
+    if date(&headers, &header::IF_MODIFIED_SINCE).is_some_and(|since| modified <= since) {
+        let unchanged = [(header::LAST_MODIFIED, last_modified)];
+        return Ok((StatusCode::NOT_MODIFIED, unchanged).into_response());
+    }
+    // A part of another version than the one that the client has is of no use to it.
+    let same = !headers.contains_key(header::IF_RANGE)
+        || date(&headers, &header::IF_RANGE) == Some(modified);
+    let range = headers.get(header::RANGE).filter(|_| same);
+    let range = match range.map(|range| parse_range(range.as_bytes(), length)) {
         Some(Range::Outside) => {
             let mut answer =
                 error(StatusCode::RANGE_NOT_SATISFIABLE, "invalid range: failed to overlap");
@@ -168,6 +180,7 @@ async fn read(daemon: Arc<Daemon>, link: Link, headers: HeaderMap) -> Answered<R
     let mut answer = Response::builder()
         .header(header::CONTENT_TYPE, "application/octet-stream")
         .header(header::ACCEPT_RANGES, "bytes")
+        .header(header::LAST_MODIFIED, last_modified)
         .header(header::CONTENT_LENGTH, to - from)
         .header(header::CONTENT_DISPOSITION, format!("inline; filename*=utf-8''{name}"));
     if range.is_some() {
@@ -177,6 +190,10 @@ async fn read(daemon: Arc<Daemon>, link: Link, headers: HeaderMap) -> Answered<R
     answer.body(Body::from_stream(contents(daemon, file, from, to))).or_else(|_invalid| {
         refuse(StatusCode::INTERNAL_SERVER_ERROR, "the answer cannot be written")
     })
+}
+
+fn date(headers: &HeaderMap, name: &header::HeaderName) -> Option<jiff::Timestamp> {
+    DateTimeParser::new().parse_timestamp(headers.get(name)?.to_str().ok()?).ok()
 }
 
 /// The length of a regular file; anything else is refused.

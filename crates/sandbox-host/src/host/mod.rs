@@ -138,7 +138,7 @@ fn config_warnings(config: &Config) -> Vec<String> {
         let warning = "fault injection is on: whoever has the API key can make requests fail";
         warnings.push(warning.to_owned());
     }
-    if config.default_internet {
+    if config.default_internet && !config.internet_by_proxy {
         warnings.push(
             "sandboxes share this machine's network unless created without internet: they reach \
              what this machine reaches, services on loopback included"

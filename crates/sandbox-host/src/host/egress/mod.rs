@@ -42,6 +42,7 @@ impl Egress {
         let rules = Rules::parse(network, open)?;
         Ok(match rules {
             _ if !config.allow_internet => Self::Nothing,
+            rules::Parsed::None if open && config.internet_by_proxy => Self::Rules(Rules::open()),
             rules::Parsed::None if open => Self::Machine,
             rules::Parsed::None | rules::Parsed::Unenforceable => Self::Nothing,
             rules::Parsed::Rules(rules) if rules.allow_nothing() => Self::Nothing,
