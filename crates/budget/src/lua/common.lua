@@ -13,16 +13,22 @@
 --
 -- Reply: {tag, {details}, {accounts as `show` puts them}}.
 
+local call = redis.call
 local base, own = ARGV[1], ARGV[2]
 local retention, history = ARGV[3], ARGV[4]
-local clock = redis.call('TIME')
+local clock = call('TIME')
 local now = clock[1] * 1000 + math.floor(clock[2] / 1000)
 
 local CLOSED, OPEN, HALF_OPEN = '0', '1', '2'
 
+-- Whole milliseconds as text.
+local function digits(moment)
+  return string.format('%.0f', moment)
+end
+
 -- Writes a ledger entry of `account`; `via` is the account below it that was spent from.
 local function note(account, kind, id, amount, via, text)
-  redis.call('XADD', base .. 'ledger:' .. account, 'MAXLEN', '~', history, '*', 'kind', kind,
+  call('XADD', base .. 'ledger:' .. account, 'MAXLEN', '~', history, '*', 'kind', kind,
     'id', id, 'amount', amount, 'via', via, 'text', text)
 end
 
@@ -34,8 +40,8 @@ local function roll(a)
   end
   local _, ends = period_of(a.period, now)
   note(a.name, 'rolledOver', '', a.before, a.name, '')
-  redis.call('HSET', a.key, 'spent', 0, 'circuit', CLOSED, 'ends', ends)
-  redis.call('HDEL', a.key, 'trial', 'refusals')
+  call('HSET', a.key, 'spent', 0, 'circuit', CLOSED, 'ends', ends)
+  call('HDEL', a.key, 'trial', 'refusals')
   a.spent, a.before, a.circuit, a.trial, a.refusals, a.ends = 0, '0', CLOSED, false, false, ends
 end
 
@@ -46,7 +52,7 @@ local function chain(name)
   local list, gone = {}, nil
   while name and #list < 16 do
     local key = base .. 'budget:' .. name
-    local f = redis.call('HMGET', key, 'limit', 'spent', 'reserved', 'circuit', 'trial', 'parent',
+    local f = call('HMGET', key, 'limit', 'spent', 'reserved', 'circuit', 'trial', 'parent',
       'expires', 'born', 'refusals', 'created', 'thresholds', 'period', 'ends')
     if not f[1] then
       return list, gone or name
@@ -79,27 +85,28 @@ local function show(list, count)
   return shown
 end
 
-local function reserved(a, amount)
+-- `text` is the amount as it goes to Redis: faster than a number, which has to be printed.
+local function reserved(a, amount, text)
   if amount ~= 0 then
-    redis.call('HINCRBY', a.key, 'reserved', amount)
+    call('HINCRBY', a.key, 'reserved', text or amount)
     a.reserved = a.reserved + amount
   end
 end
 
 local function set_circuit(a, circuit)
   if a.circuit ~= circuit then
-    redis.call('HSET', a.key, 'circuit', circuit)
+    call('HSET', a.key, 'circuit', circuit)
     a.circuit = circuit
   end
   if a.trial then
-    redis.call('HDEL', a.key, 'trial')
+    call('HDEL', a.key, 'trial')
     a.trial = false
   end
 end
 
 local function set_trial(a, member)
   if a.circuit == HALF_OPEN and a.trial ~= member then
-    redis.call('HSET', a.key, 'trial', member)
+    call('HSET', a.key, 'trial', member)
     a.trial = member
   end
 end
@@ -120,19 +127,19 @@ end
 
 -- Returns holds whose lease ended, at most `most`, except `skip`. Answers how many.
 local function reclaim(most, skip)
-  local due = redis.call('ZRANGEBYSCORE', KEYS[1], '-inf', now, 'LIMIT', 0, most)
+  local due = call('ZRANGEBYSCORE', KEYS[1], '-inf', now, 'LIMIT', 0, most)
   local returned = 0
   for _, member in ipairs(due) do
     if member ~= skip then
       local account, id = string.match(member, '^([^#]*)#(.*)$')
       local key = base .. 'hold:' .. member
-      local hold = redis.call('HMGET', key, 'state', 'amount', 'born')
-      redis.call('ZREM', KEYS[1], member)
+      local hold = call('HMGET', key, 'state', 'amount', 'born')
+      call('ZREM', KEYS[1], member)
       if hold[1] == 'held' then
         local list = chain(account)
         release(list, member, tonumber(hold[2]))
-        redis.call('HSET', key, 'state', 'returned')
-        redis.call('PEXPIRE', key, retention)
+        call('HSET', key, 'state', 'returned')
+        call('PEXPIRE', key, retention)
         if list[1] then
           note(account, 'returned', id, hold[2], account, '')
         end
@@ -146,7 +153,7 @@ end
 -- Whether a hold of the account itself is open, if only for nothing.
 local function has_holds()
   local start = own .. '#'
-  for _, member in ipairs(redis.call('ZRANGE', KEYS[1], 0, -1)) do
+  for _, member in ipairs(call('ZRANGE', KEYS[1], 0, -1)) do
     if string.sub(member, 1, #start) == start then
       return true
     end
@@ -178,7 +185,7 @@ local function refuse(a, amount, most)
   if amount > a.limit - a.spent then
     if a.circuit == HALF_OPEN then
       set_circuit(a, OPEN)
-    elseif most > 0 and redis.call('HINCRBY', a.key, 'refusals', 1) >= most then
+    elseif most > 0 and call('HINCRBY', a.key, 'refusals', 1) >= most then
       set_circuit(a, OPEN)
     end
   end
@@ -209,7 +216,7 @@ local function ask(list, amount, member, most, skip)
   end
   for _, a in ipairs(list) do
     if a.refusals then
-      redis.call('HDEL', a.key, 'refusals')
+      call('HDEL', a.key, 'refusals')
     end
   end
   return list
@@ -220,7 +227,7 @@ end
 -- spending without one, which is its own trial.
 local function book(list, kind, id, amount, member, text)
   for _, a in ipairs(list) do
-    redis.call('HINCRBY', a.key, 'spent', amount)
+    call('HINCRBY', a.key, 'spent', amount)
     a.spent = a.spent + tonumber(amount)
     if a.spent > a.limit then
       set_circuit(a, OPEN)

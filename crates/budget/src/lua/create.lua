@@ -3,7 +3,7 @@
 -- ARGV[9] parent or ''  [10] most levels  [11] period or ''
 -- ok | again | conflict | busy (an expired account that still has open holds) | deep | missing
 reclaim(1000)
-local known = redis.call('HMGET', KEYS[2], 'args', 'expires', 'reserved')
+local known = call('HMGET', KEYS[2], 'args', 'expires', 'reserved')
 if known[1] then
   if not known[2] or tonumber(known[2]) > now then
     local tag = known[1] == ARGV[5] and 'again' or 'conflict'
@@ -23,22 +23,22 @@ if ARGV[9] ~= '' then
   end
 end
 if known[1] then
-  redis.call('DEL', KEYS[2], KEYS[4])
+  call('DEL', KEYS[2], KEYS[4])
 end
-redis.call('HSET', KEYS[2], 'v', 1, 'args', ARGV[5], 'limit', ARGV[6], 'spent', 0, 'reserved', 0,
+call('HSET', KEYS[2], 'v', 1, 'args', ARGV[5], 'limit', ARGV[6], 'spent', 0, 'reserved', 0,
   'circuit', CLOSED, 'created', now, 'born', clock[1] .. '.' .. clock[2], 'thresholds', ARGV[8])
 if ARGV[9] ~= '' then
-  redis.call('HSET', KEYS[2], 'parent', ARGV[9])
+  call('HSET', KEYS[2], 'parent', ARGV[9])
 end
 if ARGV[11] ~= '' then
   local _, ends = period_of(ARGV[11], now)
-  redis.call('HSET', KEYS[2], 'period', ARGV[11], 'ends', ends)
+  call('HSET', KEYS[2], 'period', ARGV[11], 'ends', ends)
 end
 note(own, 'created', '', ARGV[6], own, '')
 if ARGV[7] ~= '' then
   local ends = now + tonumber(ARGV[7])
-  redis.call('HSET', KEYS[2], 'expires', ends)
-  redis.call('PEXPIREAT', KEYS[2], ends + tonumber(retention))
-  redis.call('PEXPIREAT', KEYS[4], ends + tonumber(retention))
+  call('HSET', KEYS[2], 'expires', ends)
+  call('PEXPIREAT', KEYS[2], ends + tonumber(retention))
+  call('PEXPIREAT', KEYS[4], ends + tonumber(retention))
 end
 return {'ok', {}, show(chain(own), 1)}

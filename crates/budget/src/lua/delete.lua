@@ -8,5 +8,5 @@ end
 if list[1].reserved ~= 0 or has_holds() then
   return {'busy', {}, show({list[1]})}
 end
-redis.call('DEL', KEYS[2], KEYS[4])
+call('DEL', KEYS[2], KEYS[4])
 return {'ok', {}, {}}

@@ -9,7 +9,7 @@ local list, gone = chain(own)
 if not list[1] then
   return missing(gone)
 end
-local hold = redis.call('HMGET', KEYS[3], 'state', 'amount', 'lease', 'actual', 'born')
+local hold = call('HMGET', KEYS[3], 'state', 'amount', 'lease', 'actual', 'born')
 local state = hold[5] == list[1].born and hold[1] or nil
 if not state or state == 'voided' then
   return {'unknown', {}, {}}
@@ -32,14 +32,14 @@ if more > 0 or state == 'returned' then
     reserved(a, more)
     set_trial(a, member)
   end
-  redis.call('HSET', KEYS[3], 'state', 'held', 'amount', ARGV[6])
-  redis.call('PERSIST', KEYS[3])
+  call('HSET', KEYS[3], 'state', 'held', 'amount', ARGV[6])
+  call('PERSIST', KEYS[3])
   note(own, 'extended', ARGV[5], more, own, '')
   held = ARGV[6]
 end
 if state == 'held' and ends < tonumber(hold[3]) then
   ends = tonumber(hold[3])
 end
-redis.call('HSET', KEYS[3], 'lease', ends)
-redis.call('ZADD', KEYS[1], ends, member)
+call('HSET', KEYS[3], 'lease', ends)
+call('ZADD', KEYS[1], ends, member)
 return {'ok', {held}, show(list, 1)}

@@ -5,11 +5,12 @@
 -- | open | exceeded
 local member = own .. '#' .. ARGV[5]
 local ends = now + tonumber(ARGV[7])
+local lapses = digits(ends)
 local list, gone = chain(own)
 if not list[1] then
   return missing(gone)
 end
-local hold = redis.call('HMGET', KEYS[3], 'state', 'asked', 'amount', 'lease', 'actual', 'born')
+local hold = call('HMGET', KEYS[3], 'state', 'asked', 'amount', 'lease', 'actual', 'born')
 local state = hold[6] == list[1].born and hold[1] or nil
 if state and state ~= 'voided' and hold[2] ~= ARGV[6] then
   return {'conflict', {hold[2]}, {}}
@@ -19,8 +20,8 @@ if state == 'settled' then
 end
 if state == 'held' then
   if ends > tonumber(hold[4]) then
-    redis.call('HSET', KEYS[3], 'lease', ends)
-    redis.call('ZADD', KEYS[1], ends, member)
+    call('HSET', KEYS[3], 'lease', ends)
+    call('ZADD', KEYS[1], ends, member)
   end
   return {'again', {hold[3]}, show(touched(list), 1)}
 end
@@ -33,13 +34,13 @@ if refused then
   return refused
 end
 if hold[1] then
-  redis.call('DEL', KEYS[3])
+  call('DEL', KEYS[3])
 end
-redis.call('HSET', KEYS[3], 'v', 1, 'state', 'held', 'asked', ARGV[6], 'amount', ARGV[6], 'lease',
-  ends, 'born', list[1].born)
-redis.call('ZADD', KEYS[1], ends, member)
+call('HSET', KEYS[3], 'v', 1, 'state', 'held', 'asked', ARGV[6], 'amount', ARGV[6], 'lease',
+  lapses, 'born', list[1].born)
+call('ZADD', KEYS[1], lapses, member)
 for _, a in ipairs(list) do
-  reserved(a, amount)
+  reserved(a, amount, ARGV[6])
   set_trial(a, member)
 end
 note(own, 'reserved', ARGV[5], ARGV[6], own, '')

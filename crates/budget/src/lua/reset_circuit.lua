@@ -9,5 +9,5 @@ if account.circuit == OPEN then
   note(own, 'circuitReset', '', 0, own, '')
 end
 set_circuit(account, account.circuit == OPEN and HALF_OPEN or account.circuit)
-redis.call('HDEL', account.key, 'refusals')
+call('HDEL', account.key, 'refusals')
 return {'ok', {}, show(touched(list), 1)}

@@ -9,7 +9,7 @@ local list, gone = chain(own)
 if not list[1] then
   return missing(gone)
 end
-local hold = redis.call('HMGET', KEYS[3], 'state', 'amount', 'actual', 'before', 'born', 'late')
+local hold = call('HMGET', KEYS[3], 'state', 'amount', 'actual', 'before', 'born', 'late')
 local state = hold[5] == list[1].born and hold[1] or nil
 if not state then
   return {'unknown', {}, {}}
@@ -27,14 +27,14 @@ local late = 1
 if state == 'held' then
   late = 0
   for _, a in ipairs(list) do
-    reserved(a, -tonumber(hold[2]))
+    reserved(a, -tonumber(hold[2]), '-' .. hold[2])
   end
-  redis.call('ZREM', KEYS[1], member)
+  call('ZREM', KEYS[1], member)
 end
 book(list, 'settled', ARGV[5], ARGV[6], member, ARGV[7])
-redis.call('HSET', KEYS[3], 'state', 'settled', 'actual', ARGV[6], 'before', list[1].before,
+call('HSET', KEYS[3], 'state', 'settled', 'actual', ARGV[6], 'before', list[1].before,
   'late', late)
-redis.call('PEXPIRE', KEYS[3], retention)
+call('PEXPIRE', KEYS[3], retention)
 local details = {hold[2], late}
 for _, a in ipairs(list) do
   details[#details + 1] = a.before

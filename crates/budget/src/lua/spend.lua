@@ -4,7 +4,7 @@
 -- ok {spent before, per account} | again {the same, own account} | conflict {amount booked}
 -- | missing | open | exceeded
 local list, gone = chain(own)
-local done = redis.call('HMGET', KEYS[3], 'amount', 'before', 'born')
+local done = call('HMGET', KEYS[3], 'amount', 'before', 'born')
 if done[1] and list[1] and done[3] == list[1].born then
   if done[1] ~= ARGV[5] then
     return {'conflict', {done[1]}, {}}
@@ -21,8 +21,8 @@ if refused then
   return refused
 end
 book(list, 'spent', ARGV[6], ARGV[5], false, ARGV[7])
-redis.call('HSET', KEYS[3], 'amount', ARGV[5], 'before', list[1].before, 'born', list[1].born)
-redis.call('PEXPIRE', KEYS[3], retention)
+call('HSET', KEYS[3], 'amount', ARGV[5], 'before', list[1].before, 'born', list[1].born)
+call('PEXPIRE', KEYS[3], retention)
 local details = {}
 for i, a in ipairs(list) do
   details[i] = a.before

@@ -4,7 +4,7 @@
 -- ok | again | conflict {amount added} | toolarge | missing
 local list, gone = chain(own)
 local account = list[1]
-local done = redis.call('HMGET', KEYS[3], 'amount', 'born')
+local done = call('HMGET', KEYS[3], 'amount', 'born')
 if done[1] and account and done[2] == account.born then
   if done[1] ~= ARGV[5] then
     return {'conflict', {done[1]}, {}}
@@ -19,12 +19,12 @@ if limit > tonumber(ARGV[7]) then
   return {'toolarge', {}, show({account})}
 end
 account.limit = limit
-redis.call('HINCRBY', account.key, 'limit', ARGV[5])
+call('HINCRBY', account.key, 'limit', ARGV[5])
 if account.circuit == OPEN and account.spent < limit then
   set_circuit(account, HALF_OPEN)
-  redis.call('HDEL', account.key, 'refusals')
+  call('HDEL', account.key, 'refusals')
 end
-redis.call('HSET', KEYS[3], 'amount', ARGV[5], 'born', account.born)
-redis.call('PEXPIRE', KEYS[3], retention)
+call('HSET', KEYS[3], 'amount', ARGV[5], 'born', account.born)
+call('PEXPIRE', KEYS[3], retention)
 note(own, 'toppedUp', ARGV[6], ARGV[5], own, '')
 return {'ok', {}, show(touched(list), 1)}

@@ -7,18 +7,18 @@ local list, gone = chain(own)
 if not list[1] then
   return missing(gone)
 end
-local hold = redis.call('HMGET', KEYS[3], 'state', 'amount', 'actual', 'born')
+local hold = call('HMGET', KEYS[3], 'state', 'amount', 'actual', 'born')
 local state = hold[4] == list[1].born and hold[1] or nil
 if state == 'settled' then
   return {'conflict', {hold[3]}, {}}
 end
 if state == 'held' then
   release(list, member, tonumber(hold[2]))
-  redis.call('ZREM', KEYS[1], member)
+  call('ZREM', KEYS[1], member)
   note(own, 'voided', ARGV[5], hold[2], own, '')
 end
 if state == 'held' or state == 'returned' then
-  redis.call('HSET', KEYS[3], 'state', 'voided')
-  redis.call('PEXPIRE', KEYS[3], retention)
+  call('HSET', KEYS[3], 'state', 'voided')
+  call('PEXPIRE', KEYS[3], retention)
 end
 return {'ok', {}, show(touched(list), 1)}
