@@ -11,6 +11,7 @@ use crate::faults::Fault;
 
 /// Configuration of a [`crate::Host`].
 #[derive(Debug, Clone)]
+#[expect(clippy::struct_excessive_bools, reason = "switches that do not depend on each other")]
 pub struct Config {
     /// Address of the control plane and of all sandboxes. Port 0 takes a free one. Another address
     /// than loopback serves everybody who has the key, without TLS: put a proxy in front.

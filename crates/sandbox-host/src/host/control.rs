@@ -7,7 +7,7 @@ use std::time::Duration;
 use axum::extract::{Path, Query, Request, State};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse as _, Response};
-use axum::routing::{delete, get, post, put};
+use axum::routing::{get, post, put};
 use axum::{Json, Router};
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, StatusCode};
@@ -21,8 +21,7 @@ use super::egress::Egress;
 use super::egress::rules::Invalid;
 use super::idempotency::{Keys, Use};
 use super::sandboxes::{Refusal, Sandbox, Sandboxes, Shown, Wanted};
-use super::{listing, metrics};
-use crate::faults::{Fault, Faults};
+use super::{admin, listing, metrics};
 use crate::wire::{self, ENVD_VERSION, error, error_with_code};
 
 /// Largest request body, in bytes.
@@ -32,14 +31,12 @@ const MAX_BODY: usize = 1 << 20;
 const SHARES_NETWORK: &str = "this sandbox was created with the machine's network, which cannot be \
      restricted later: create it with network rules";
 
-const FAULTS_ARE_OFF: &str = "fault injection is off: start the host with faults to have it";
-
 /// A life is never shortened below this by a refresh.
 const MIN_REFRESH: i64 = 15;
 
 #[derive(Debug, Clone)]
-struct App {
-    sandboxes: Arc<Sandboxes>,
+pub(super) struct App {
+    pub(super) sandboxes: Arc<Sandboxes>,
     keys: Arc<Keys>,
 }
 
@@ -59,8 +56,7 @@ pub(crate) fn router(sandboxes: &Arc<Sandboxes>) -> Router {
         .route("/sandboxes/{id}/pause", post(pause))
         .route("/sandboxes/{id}/network", put(set_network))
         .route("/sandboxes/{id}/metrics", get(one_metric))
-        .route("/admin/faults", get(faults).post(add_faults).delete(clear_faults))
-        .route("/admin/faults/{id}", delete(remove_fault))
+        .merge(admin::router())
         .route("/v2/sandboxes/{id}/logs", get(|| async { Json(json!({"logs": []})) }))
         .fallback(|| async { error(StatusCode::NOT_FOUND, "this host has no such endpoint") })
         .method_not_allowed_fallback(|| async {
@@ -81,17 +77,17 @@ async fn require_key(State(app): State<App>, request: Request, next: Next) -> Re
 }
 
 /// An answer that is not the asked one.
-type Answered<T> = Result<T, Box<Response>>;
+pub(super) type Answered<T> = Result<T, Box<Response>>;
 
-fn refuse<T>(status: StatusCode, message: &str) -> Answered<T> {
+pub(super) fn refuse<T>(status: StatusCode, message: &str) -> Answered<T> {
     Err(Box::new(error(status, message)))
 }
 
-fn answer(result: Answered<Response>) -> Response {
+pub(super) fn answer(result: Answered<Response>) -> Response {
     result.unwrap_or_else(|answer| *answer)
 }
 
-fn parse<T: DeserializeOwned>(body: &[u8]) -> Answered<T> {
+pub(super) fn parse<T: DeserializeOwned>(body: &[u8]) -> Answered<T> {
     let body = if body.is_empty() { b"{}" } else { body };
     serde_json::from_slice(body)
         .or_else(|failed| refuse(StatusCode::BAD_REQUEST, &format!("invalid body: {failed}")))
@@ -436,56 +432,6 @@ async fn pause(State(app): State<App>, Path(id): Path<String>) -> Response {
         }
         Ok(StatusCode::NO_CONTENT.into_response())
     })())
-}
-
-/// The fault rules; where they are off, as if there were no such thing.
-fn rules(app: &App) -> Answered<&Faults> {
-    app.sandboxes.faults().map_or_else(|| refuse(StatusCode::NOT_FOUND, FAULTS_ARE_OFF), Ok)
-}
-
-async fn faults(State(app): State<App>) -> Response {
-    answer(rules(&app).map(|faults| Json(faults.report()).into_response()))
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(untagged)]
-enum OneOrMany {
-    Many(Vec<Value>),
-    One(Value),
-}
-
-async fn add_faults(State(app): State<App>, body: Bytes) -> Response {
-    answer((|| {
-        let rules = rules(&app)?;
-        let values = match parse(&body)? {
-            OneOrMany::Many(values) => values,
-            OneOrMany::One(value) => vec![value],
-        };
-        let faults = values.into_iter().map(serde_json::from_value::<Fault>).collect();
-        let faults: Result<Vec<_>, _> = faults;
-        let added = match faults {
-            Ok(faults) => rules.add(faults).map_err(|wrong| wrong.to_string()),
-            Err(wrong) => Err(wrong.to_string()),
-        };
-        match added {
-            Ok(ids) => Ok((StatusCode::CREATED, Json(json!({"ids": ids}))).into_response()),
-            Err(wrong) => refuse(StatusCode::BAD_REQUEST, &wrong),
-        }
-    })())
-}
-
-async fn clear_faults(State(app): State<App>) -> Response {
-    answer(rules(&app).map(|faults| {
-        faults.clear();
-        StatusCode::NO_CONTENT.into_response()
-    }))
-}
-
-async fn remove_fault(State(app): State<App>, Path(id): Path<String>) -> Response {
-    answer(rules(&app).and_then(|faults| match id.parse() {
-        Ok(id) if faults.remove(id) => Ok(StatusCode::NO_CONTENT.into_response()),
-        _ => refuse(StatusCode::NOT_FOUND, "no fault rule has this id"),
-    }))
 }
 
 #[derive(Debug, Deserialize)]

@@ -1,5 +1,6 @@
 //! The host: control plane, edge and the owner of all sandboxes.
 
+mod admin;
 mod cgroup;
 mod control;
 mod edge;
