@@ -194,8 +194,10 @@ async fn sandbox_host(
 ) -> Result<Host, Error> {
     let listen = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
     let mut config = HostConfig::new(listen, api_key.clone(), data.join("sandboxes"));
+    // Never the machine's own network: on it a command would reach these servers. What the policy
+    // allows goes through the host's proxy, which checks each address.
     config.default_internet = args.internet;
-    config.allow_internet = args.internet;
+    config.internet_by_proxy = true;
     Host::start(config)
         .await
         .map_err(|error| Error::failed(format_args!("the sandbox host cannot start: {error}")))

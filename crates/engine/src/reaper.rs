@@ -198,12 +198,11 @@ impl Pass<'_> {
             return Ok(Verdict::Kept);
         }
         if self.seat.is_some() {
-            match record {
-                Some(record) => self.end(lease, record).await?,
-                None => {
-                    self.core.e2b.kill(&lease.sandbox_id).await?;
-                    self.core.runs.remove_lease(lease).await?;
-                }
+            if let Some(record) = record {
+                self.end(lease, record).await?;
+            } else {
+                self.core.e2b.kill(&lease.sandbox_id).await?;
+                self.core.runs.remove_lease(lease).await?;
             }
             self.tell(lease).await;
         }

@@ -95,13 +95,15 @@ fn only_the_admin_queue_raises_limits_and_sees_all_accounts() {
     assert_eq!(admin("topUpBudget", &input).ok()["limit"], json!(1.5), "counted once");
     let other = json!({"runId": account, "amount": "0.51", "idempotencyKey": "t1"});
     assert_eq!(admin("topUpBudget", &other).failure().0, "Conflict");
-    let (kind, failure) = admin("topUpBudget", &json!({"runId": "a{", "amount": 0})).failure();
+    let bad = json!({"runId": "a{", "amount": 0});
+    let (kind, failure) = admin("topUpBudget", &bad).failure();
     assert_eq!(kind, "InvalidInput");
     let text = failure.to_string();
     assert!(text.contains("runId") && text.contains("amount"), "{failure:#}");
     assert_eq!(admin("resetCircuit", &of).ok()["circuit"], json!("closed"));
     let ledger = admin("getBudgetLedger", &of).ok();
     assert_eq!(ledger["entries"][0]["kind"], json!("toppedUp"), "{ledger:#}");
-    let listed = admin("listBudgets", &json!({"family": account})).ok();
+    let family = json!({"family": account});
+    let listed = admin("listBudgets", &family).ok();
     assert_eq!(listed["budgets"][0]["runId"], json!(account), "{listed:#}");
 }

@@ -27,7 +27,7 @@ impl Says {
 
 #[async_trait]
 impl LivenessSource for Says {
-    fn namespace(&self) -> &str {
+    fn namespace(&self) -> &'static str {
         "default"
     }
 
@@ -91,7 +91,8 @@ async fn an_orphan_of_a_closed_activity_is_ended_and_its_hold_returned() {
     assert_eq!(ended(&report), (1, 1, 0, 0), "{report:?}");
     assert_eq!(report.ended[0].sandbox_id, sandboxes[0]);
     rig.assert_clean().await;
-    let lived = Duration::from_millis((bound.lease_until_ms - bound.created_at_ms) as u64);
+    let lived = u64::try_from(bound.lease_until_ms - bound.created_at_ms).unwrap();
+    let lived = Duration::from_millis(lived);
     let cost = airlock_budget::PriceCard::e2b().cost("base", lived);
     let spent = rig.balance().await.spent;
     assert_eq!(spent, cost.saturating_add("0.01".parse().unwrap()), "the lease and the fee");
