@@ -224,7 +224,8 @@ pub(crate) struct DevArgs {
     /// Forget the data of earlier starts first.
     #[arg(long)]
     pub(crate) reset: bool,
-    /// Let sandboxes reach the internet as far as the policy allows. Off: no network at all.
+    /// Let sandboxes without network rules reach the internet, by the host's proxy. Off: they have no
+    /// network. Rules hold either way.
     #[arg(long)]
     pub(crate) internet: bool,
     #[command(flatten)]
