@@ -26,7 +26,9 @@ pub(crate) fn encode(value: &Value) -> Result<Vec<u8>, Error> {
     if json.len() < COMPRESS_FROM_BYTES {
         return Ok(plain(&json));
     }
-    let mut encoder = ZlibEncoder::new(vec![b'z'], Compression::fast());
+    // The fastest level of some of zlib's implementations saves little; which one is linked is
+    // decided elsewhere.
+    let mut encoder = ZlibEncoder::new(vec![b'z'], Compression::default());
     let written = encoder.write_all(json.as_bytes()).and_then(|()| encoder.finish());
     Ok(written.unwrap_or_else(|_| plain(&json)))
 }
