@@ -114,6 +114,11 @@ pub(crate) async fn run(args: &WorkerArgs) -> Result<(), Error> {
         environment = config.gate.env(),
         "airlock worker"
     );
+    #[cfg(debug_assertions)]
+    if let Ok(faults) = std::env::var("AIRLOCK_FAULTS") {
+        let armed = airlock_engine::faultpoint::arm(&faults);
+        armed.map_err(|error| Error::config(format_args!("AIRLOCK_FAULTS: {error}")))?;
+    }
     let mut signals = Signals::listen()?;
     let tasks = Tasks::default();
     let stop = tasks.stop_token();

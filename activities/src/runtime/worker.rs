@@ -5,6 +5,7 @@ use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
 use airlock_contract::Failure;
+use airlock_engine::faultpoint::{Point, reach};
 use airlock_engine::{RunContext as _, StopReason};
 use parking_lot::Mutex;
 use serde_json::Value;
@@ -221,11 +222,13 @@ impl Serving {
         self.attempts.lock().remove(&token);
         report(&activity_type, &answer, began.elapsed());
         let Some(worker) = self.worker.upgrade() else { return };
+        reach(Point::ReportBefore).await;
         let completion =
             ActivityTaskCompletion { task_token: token, result: Some(answer.into_wire()) };
         if let Err(error) = worker.complete_activity_task(completion).await {
             tracing::error!(%error, "core refused an answer");
         }
+        reach(Point::ReportAfter).await;
     }
 
     async fn answer(&self, token: &[u8], start: Start, stop: StopSignal) -> Answer {

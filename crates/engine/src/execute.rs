@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 use crate::batch;
 use crate::context::{Ending, RunContext};
 use crate::engine::{Core, Engine};
+use crate::faultpoint::{Point, reach};
 use crate::metrics;
 use crate::run::{self, CommandEnd, Halt, Price, Run, SandboxSpec, Stop};
 
@@ -29,6 +30,7 @@ impl Engine {
     /// # Errors
     /// A failure as the contract lists them, or the report of a cancelled run.
     pub async fn execute(&self, ctx: &dyn RunContext, input: Value) -> Result<Value, Ending> {
+        reach(Point::ValidateBefore).await;
         let limits = &self.core.config.limits;
         let parsed = ExecuteInput::parse(&input, limits).map_err(Failure::from)?;
         drop(input);
@@ -48,6 +50,7 @@ impl Engine {
         check(&input, "", &mut problems);
         problems.or(()).map_err(Failure::from)?;
         run::refuse_shared(input.sandbox_id.as_deref())?;
+        reach(Point::ValidateAfter).await;
         let account = input.run_id.clone();
         let run = Run::new(self.core.clone(), ctx, account, 1);
         drive(run, ctx, Work::Single(Box::new(input))).await
@@ -60,6 +63,7 @@ pub(crate) async fn drive(run: Run, ctx: &dyn RunContext, work: Work) -> Result<
     let whole = Box::pin(async move {
         let mut run = run;
         let stop = Stop(ctx);
+        reach(Point::IdentifyAfter).await;
         let done = match &work {
             Work::Single(input) => Box::pin(run.single(stop, input)).await,
             Work::Batch(input) => Box::pin(batch::run(&mut run, stop, input)).await,
@@ -137,16 +141,21 @@ impl Run {
         if let Some(outcome) = self.claim(&canonical).await? {
             return Err(Halt::Over(Box::new(run::replay(&outcome))));
         }
+        reach(Point::ClaimAfter).await;
         stop.check()?;
         let mut decisions = self.decide(inputs).await?;
+        reach(Point::DecideAfter).await;
         self.approve(inputs, &decisions, input.approval_id.as_deref()).await?;
+        reach(Point::ApproveAfter).await;
         stop.check()?;
         self.pulse.phase(airlock_contract::Phase::Reserving);
         self.reserve(price).await?;
+        reach(Point::ReserveAfter).await;
         if self.ended(0).is_none() {
             stop.check()?;
             let spec = self.spec(input, &decisions, 0);
             self.sandbox(&spec).await?;
+            reach(Point::SandboxAfter).await;
             stop.check()?;
         }
         let end = self.command(stop, input, 0, false).await?;

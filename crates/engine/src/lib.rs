@@ -21,6 +21,7 @@ mod doors;
 mod engine;
 mod execute;
 mod failure;
+pub mod faultpoint;
 mod ledger_doors;
 pub mod metrics;
 mod plan;

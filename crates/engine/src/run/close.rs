@@ -12,6 +12,7 @@ use serde_json::json;
 use super::money::BILL;
 use super::sandbox::since;
 use super::{Halt, Run, now_ms};
+use crate::faultpoint::{Point, reach};
 
 /// What a closed run came to.
 #[derive(Debug)]
@@ -30,6 +31,7 @@ impl Run {
         let (cost, remaining, warnings) = self.settle().await?;
         self.pulse.note(|beat| beat.cost_usd = cost.spent_usd);
         let receipt = self.receipt(status, &cost).await;
+        reach(Point::ReceiptWritten).await;
         Ok(Closed { cost, remaining, warnings, receipt })
     }
 
@@ -38,6 +40,7 @@ impl Run {
         let Some(live) = &self.live else { return Ok(()) };
         self.core.runs.check(&self.key, self.fence).await?;
         let bound = live.bound.clone();
+        reach(Point::KillBefore).await;
         let killed = match self.core.e2b.kill(&bound.id).await {
             Ok(_) => true,
             Err(error) => {
@@ -45,15 +48,18 @@ impl Run {
                 false
             }
         };
+        reach(Point::KillAfter).await;
         let until = if killed { now_ms().min(bound.lease_until_ms) } else { bound.lease_until_ms };
         let seconds = since(bound.created_at_ms, until).as_secs_f64();
         let slot = self.slot(slot);
         let name = format!("{BILL}{slot}");
         self.core.runs.note(&self.key, self.fence, &name, &json!(seconds)).await?;
+        reach(Point::KillBilled).await;
         self.bills.insert(slot, seconds);
         self.live = None;
         if killed {
             self.core.runs.unbind_sandbox(&self.key, self.fence).await?;
+            reach(Point::KillUnbound).await;
         }
         Ok(())
     }

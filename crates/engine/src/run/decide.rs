@@ -13,6 +13,7 @@ use serde_json::Value;
 
 use super::{Halt, Run};
 use crate::engine::Core;
+use crate::faultpoint::{Point, reach};
 use crate::{failure, metrics};
 
 /// Decides about an action without recording anything; needs no server.
@@ -213,6 +214,7 @@ impl Run {
                 .with("attempt", self.attempt.number)
                 .with("labels", labels);
             self.core.record_decision(decision, about).await?;
+            reach(Point::DecideRecorded).await;
         }
         let refused = decisions
             .iter()

@@ -14,6 +14,7 @@ use super::capture::Channel;
 use super::job::{Place, TAIL_BYTES};
 use super::sandbox::is_gone;
 use super::{Halt, Job, Run, Stop, now_ms, rfc3339};
+use crate::faultpoint::{Point, reach};
 
 /// Most bytes of one read.
 const CHUNK: u64 = 1024 * 1024;
@@ -65,7 +66,9 @@ impl Run {
             let began = Instant::now();
             match self.listen(stop, job, overdue).await? {
                 Heard::End(ended) => {
+                    reach(Point::FollowEnded).await;
                     self.read_rest().await?;
+                    reach(Point::FollowAfter).await;
                     return Ok(ended);
                 }
                 Heard::Dead => {
@@ -99,10 +102,12 @@ impl Run {
         let (sandbox, place) = self.followed()?;
         let spool = self.core.config.output.spool;
         let process = shell(&place, &job.user, place.launch(job, spool));
+        reach(Point::StartLaunching).await;
         let mut stream = match sandbox.start(&process).await {
             Ok(stream) => stream,
             Err(error) => return cut_or_halt(error),
         };
+        reach(Point::StartCalled).await;
         let mut line = Vec::new();
         let mut polls = 0;
         loop {
@@ -111,9 +116,12 @@ impl Run {
                 biased;
                 reason = stop.wait() => return Err(Halt::Stopped(reason)),
                 heard = next_word(&mut stream, &mut line) => match heard {
-                    Ok(Word::Running) => self.pulse.note(|beat| {
-                        beat.started_at = beat.started_at.take().or_else(|| rfc3339(now_ms()));
-                    }),
+                    Ok(Word::Running) => {
+                        self.pulse.note(|beat| {
+                            beat.started_at = beat.started_at.take().or_else(|| rfc3339(now_ms()));
+                        });
+                        reach(Point::StartHeard).await;
+                    }
                     Ok(Word::Last(heard)) => return Ok(heard),
                     Err(error) => return cut_or_halt(error),
                 },
@@ -180,6 +188,9 @@ impl Run {
             Err(error) => return Err(error),
         };
         following.capture.push(channel, &bytes);
+        if !bytes.is_empty() {
+            reach(Point::FollowRead).await;
+        }
         Ok(bytes.len())
     }
 

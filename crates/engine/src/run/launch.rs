@@ -18,6 +18,7 @@ use super::follow::Ended;
 use super::job::{Owner, Place};
 use super::sandbox::{is_gone, since};
 use super::{Following, Halt, Job, Run, Stop, Texts, now_ms, rfc3339};
+use crate::faultpoint::{Point, reach};
 use crate::metrics;
 
 /// What came of one command: everything of a result that does not depend on the rest of the run.
@@ -106,6 +107,7 @@ impl Run {
         metrics::redactions(end.texts.redactions.values().sum());
         let value = serde_json::to_value(end).unwrap_or_default();
         self.core.runs.command_ended(&self.key, self.fence, index, &value).await?;
+        reach(Point::EndKept).await;
         self.commands.insert(index, CommandState::Ended(value));
         Ok(())
     }
@@ -118,10 +120,13 @@ impl Run {
             metrics::reattached();
             Place::new(self.owner().await?, self.execution(), job.index)
         } else {
+            reach(Point::StartUploading).await;
             let place = self.upload(job).await?;
+            reach(Point::StartUploaded).await;
             stop.check()?;
             self.phase(Phase::Starting).await?;
             self.core.runs.starting(&self.key, self.fence, job.index).await?;
+            reach(Point::StartNoted).await;
             self.commands.insert(job.index, CommandState::Starting);
             place
         };

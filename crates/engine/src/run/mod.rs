@@ -46,6 +46,7 @@ pub(crate) use sandbox::{Live, SandboxSpec, refuse_shared, since};
 
 use crate::context::{Attempt, Ending, RunContext, StopReason};
 use crate::engine::Core;
+use crate::faultpoint::{Point, reach};
 use crate::pulse::Pulse;
 use capture::Capture;
 
@@ -213,7 +214,9 @@ impl Run {
 
     /// Keeps the outcome; later attempts are answered with it.
     pub(crate) async fn finish(&self, outcome: &Value) -> Result<(), Halt> {
+        reach(Point::RecordBefore).await;
         self.core.runs.finish(&self.key, self.fence, outcome).await?;
+        reach(Point::RecordAfter).await;
         self.pulse.phase(Phase::Done);
         Ok(())
     }

@@ -12,6 +12,7 @@ use airlock_runs::Record;
 use serde_json::{Value, json};
 
 use super::{Halt, Run};
+use crate::faultpoint::{Point, reach};
 use crate::{failure, metrics};
 
 /// The hold outlives what it covers by this much, for an attempt that comes late to settle.
@@ -95,6 +96,7 @@ impl Run {
         };
         let reserved = reserved.map_err(|error| self.refused(error, &price))?;
         metrics::reserved(reserved.amount);
+        reach(Point::ReserveHeld).await;
         let warnings = reserved.warnings;
         let fee = price.fee;
         self.hold = Some(Hold { price, amount: reserved.amount, warnings });
@@ -160,6 +162,7 @@ impl Run {
         let what = format!("execution {}", self.execution().short());
         let settled = self.core.ledger.settle(&self.hold_key(), actual, &what).await?;
         metrics::spent(actual);
+        reach(Point::SettleBooked).await;
         let mut warnings = hold.warnings;
         warnings.extend(settled.warnings);
         warnings.sort_unstable();

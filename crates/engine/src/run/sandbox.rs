@@ -13,6 +13,7 @@ use airlock_runs::{Bind, BoundSandbox, Lease};
 use secrecy::{ExposeSecret as _, SecretString};
 
 use super::{Halt, Run, now_ms, rfc3339};
+use crate::faultpoint::{Point, reach};
 use crate::{failure, metrics};
 
 /// The label that says when creation was asked for, in milliseconds since 1970.
@@ -57,11 +58,13 @@ impl Run {
             return Ok(());
         }
         self.phase(Phase::Creating).await?;
+        reach(Point::SandboxCreating).await;
         let found = if self.resumed { self.find(spec).await? } else { None };
         let (sandbox, created_at_ms) = match found {
             Some(found) => found,
             None => self.create(spec).await?,
         };
+        reach(Point::SandboxCreated).await;
         self.bind(sandbox, created_at_ms, spec).await
     }
 
@@ -138,6 +141,7 @@ impl Run {
                 return Err(error.into());
             }
         };
+        reach(Point::SandboxBound).await;
         let live = match bind {
             Bind::Bound => Live { sandbox, bound },
             Bind::Other(other) if other.id == bound.id => Live { sandbox, bound: other },
@@ -195,6 +199,7 @@ impl Run {
         }
         let until = now_ms().saturating_add(i64::try_from(length.as_millis()).unwrap_or(i64::MAX));
         self.core.runs.renew_lease(&self.key, self.fence, until).await?;
+        reach(Point::RenewNoted).await;
         match self.core.e2b.refresh(&live.bound.id, length).await {
             Ok(()) => {
                 live.bound.lease_until_ms = live.bound.lease_until_ms.max(until);
