@@ -128,7 +128,7 @@ async fn step(
         Err(halt) => stopped_by(run, index, halt, progress)?,
     }
     if !batch.shared_sandbox {
-        run.end_sandbox(slot).await?;
+        run.end_sandbox().await?;
     }
     Ok(())
 }
@@ -185,9 +185,8 @@ async fn may_go(
 
 /// What the batch comes to, up to the end of `command`.
 fn price(run: &Run, batch: &BatchInput, command: &ExecuteInput) -> Price {
-    let billed: f64 = run.bills.values().sum();
     let alive = run.live.as_ref().map_or(Duration::ZERO, run::Live::age);
-    let so_far = Duration::try_from_secs_f64(billed).unwrap_or_default() + alive;
+    let so_far = run::billed(&run.bills) + alive;
     Price {
         template: run.core.template(batch.template.as_ref()),
         covers: so_far + run.core.longest(command) + run.core.around(),
@@ -262,7 +261,7 @@ async fn finish(run: &mut Run, batch: &BatchInput, progress: Progress) -> Result
         run.reserve(price(run, batch, &first)).await?;
     }
     let word = serde_json::to_value(outcome).unwrap_or_default();
-    let closed = run.close(word.as_str().unwrap_or_default(), 0).await?;
+    let closed = run.close(word.as_str().unwrap_or_default()).await?;
     let count = |wanted: &[BatchItemOutcome]| {
         let matching = progress.items.iter().filter(|item| wanted.contains(&item.outcome));
         u32::try_from(matching.count()).unwrap_or(u32::MAX)

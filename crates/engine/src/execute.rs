@@ -174,7 +174,7 @@ impl Run {
         end: CommandEnd,
     ) -> Result<ExecuteResult, Halt> {
         let status = status_word(end.status);
-        let closed = self.close(&status, 0).await?;
+        let closed = self.close(&status).await?;
         let mut result = self.blank(input, decision);
         end.fill(&mut result);
         result.cost = closed.cost;

@@ -19,20 +19,18 @@ use std::time::Duration;
 use airlock_audit::Event;
 use airlock_budget::{Error as BudgetError, HoldKey};
 use airlock_contract::{AccountId, ExecutionId, Failure, FailureType, RunIdentity, Usd};
-use airlock_runs::{
-    BoundSandbox, Claim, CommandState, Error as RunsError, Fence, Leadership, Lease, Record,
-};
+use airlock_runs::{Claim, CommandState, Error as RunsError, Fence, Leadership, Lease, Record};
 use async_trait::async_trait;
 use serde::Serialize;
 use serde_json::json;
 
 use crate::context::Liveness;
 use crate::engine::{Core, Engine};
-use crate::run::{Halt, Job, Noted, bills, now_ms, since};
+use crate::run::{Halt, Job, Noted, billed, bills, now_ms, since};
 use crate::{failure, metrics};
 
 /// Leases that one pass looks at, at most.
-const PAGE: usize = 1000;
+const MOST: usize = 1000;
 /// What was left alone is looked at again after this.
 const AGAIN: Duration = Duration::from_mins(1);
 /// Longest wait for an answer about one run.
@@ -138,10 +136,11 @@ enum Verdict {
 impl Pass<'_> {
     async fn run(&self) -> Result<ReapReport, Failure> {
         let mut report = ReapReport { led: true, ..ReapReport::default() };
-        for lease in self.core.runs.expired_leases(now_ms(), PAGE).await.map_err(store)? {
-            if lease.identity.as_ref().is_some_and(|i| i.namespace != self.source.namespace()) {
-                continue;
-            }
+        let ours = |lease: &Lease| {
+            lease.identity.as_ref().is_none_or(|i| i.namespace == self.source.namespace())
+        };
+        let leases = self.core.runs.expired_leases(now_ms(), MOST, ours).await;
+        for lease in leases.map_err(store)? {
             if let Some(seat) = self.seat
                 && !seat.acquire(TERM).await.map_err(store)?
             {
@@ -229,30 +228,28 @@ impl Pass<'_> {
             Claim::Finished(_) => record,
         };
         core.e2b.kill(&lease.sandbox_id).await?;
-        let bound = record.sandbox.as_ref();
-        if bound.is_none_or(|bound| bound.id == lease.sandbox_id) {
-            self.settle(lease, &record, bound).await?;
+        let bound = &record.sandboxes;
+        if bound.is_empty() || bound.values().any(|bound| bound.id == lease.sandbox_id) {
+            // Nobody comes back for the run, so for none of its sandboxes.
+            for other in bound.values().filter(|bound| bound.id != lease.sandbox_id) {
+                core.e2b.kill(&other.id).await?;
+            }
+            self.settle(lease, &record).await?;
             self.close(lease, &record, fence).await?;
-            core.runs.unbind_sandbox(run, fence).await?;
+            for slot in bound.keys() {
+                core.runs.unbind_sandbox(run, fence, *slot).await?;
+            }
         }
         Ok(core.runs.remove_lease(lease).await?)
     }
 
-    /// Books what the run came to until the end of its lease, and never more than was held.
-    async fn settle(
-        &self,
-        lease: &Lease,
-        record: &Record,
-        bound: Option<&BoundSandbox>,
-    ) -> Result<(), Halt> {
+    /// Books what the run came to until the ends of its leases, and never more than was held.
+    async fn settle(&self, lease: &Lease, record: &Record) -> Result<(), Halt> {
         let hold = HoldKey::new(lease.run.account.clone(), lease.run.execution.as_str());
         let ledger = &self.core.ledger;
         let booked = match Noted::read(record) {
             Some(noted) => {
-                let until = bound.map_or(lease.until_ms, |bound| bound.lease_until_ms);
-                let alive = since(lease.created_at_ms, until.min(now_ms())).as_secs_f64();
-                let seconds = bills(record).values().sum::<f64>() + alive;
-                let time = Duration::try_from_secs_f64(seconds).unwrap_or_default();
+                let time = charged(lease, record);
                 let cost = self.core.prices.cost(&lease.template, time);
                 let actual = noted.fee.saturating_add(cost).min(noted.amount);
                 let what = format!("execution {}, reaped", lease.run.execution.short());
@@ -312,6 +309,21 @@ impl Pass<'_> {
             tracing::error!(sandbox = %lease.sandbox_id, "its end is not in the audit log");
         }
     }
+}
+
+/// Time in all sandboxes of the run. What is not billed is charged until the end of its lease.
+fn charged(lease: &Lease, record: &Record) -> Duration {
+    let bills = bills(record);
+    let alive = |id: &str, from_ms: i64, until_ms: i64| {
+        if bills.contains_key(id) { Duration::ZERO } else { since(from_ms, until_ms.min(now_ms())) }
+    };
+    let unbilled: Duration = if record.sandboxes.is_empty() {
+        alive(&lease.sandbox_id, lease.created_at_ms, lease.until_ms)
+    } else {
+        let bound = record.sandboxes.values();
+        bound.map(|bound| alive(&bound.id, bound.created_at_ms, bound.lease_until_ms)).sum()
+    };
+    billed(&bills) + unbilled
 }
 
 fn store(error: RunsError) -> Failure {

@@ -10,6 +10,8 @@ use crate::{BoundSandbox, RunKey};
 pub struct Lease {
     /// The run it works for.
     pub run: RunKey,
+    /// Which of the run's sandboxes it is.
+    pub slot: u32,
     /// The provider's id of the sandbox.
     pub sandbox_id: String,
     /// Template it was created from.
@@ -34,6 +36,8 @@ pub struct Lease {
 struct Member {
     account: AccountId,
     execution: ExecutionId,
+    #[serde(default, skip_serializing_if = "is_first")]
+    slot: u32,
     sandbox: String,
     template: String,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -45,12 +49,18 @@ struct Member {
     created: i64,
 }
 
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde's signature")]
+fn is_first(slot: &u32) -> bool {
+    *slot == 0
+}
+
 impl Lease {
     /// The lease of `sandbox`, which works for `run`.
     pub fn of(run: &RunKey, sandbox: &BoundSandbox) -> Self {
         let member = Member {
             account: run.account.clone(),
             execution: run.execution.clone(),
+            slot: sandbox.slot,
             sandbox: sandbox.id.clone(),
             template: sandbox.template.clone(),
             domain: sandbox.domain.clone(),
@@ -75,6 +85,7 @@ impl Lease {
     fn from_member(member: Member, text: String, until_ms: i64) -> Self {
         Self {
             run: RunKey { account: member.account, execution: member.execution },
+            slot: member.slot,
             sandbox_id: member.sandbox,
             template: member.template,
             domain: member.domain,

@@ -39,12 +39,14 @@ pub enum CommandState {
     Ended(Value),
 }
 
-/// A sandbox that belongs to a run.
+/// A sandbox that belongs to a run. A run may have several, each in a slot of its own.
 ///
 /// Holds the sandbox's access token, so it is written only into the run record, and its `Debug`
 /// masks the token.
 #[derive(Clone, PartialEq, Eq)]
 pub struct BoundSandbox {
+    /// Which of the run's sandboxes it is.
+    pub slot: u32,
     /// The provider's id.
     pub id: String,
     /// Template it was created from.
@@ -66,6 +68,7 @@ pub struct BoundSandbox {
 impl fmt::Debug for BoundSandbox {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("BoundSandbox")
+            .field("slot", &self.slot)
             .field("id", &self.id)
             .field("template", &self.template)
             .field("access_token", &"[REDACTED]")
@@ -89,8 +92,8 @@ pub struct Record {
     pub claims: u32,
     /// Where the run is.
     pub phase: Phase,
-    /// The sandbox bound to it.
-    pub sandbox: Option<BoundSandbox>,
+    /// The sandboxes bound to it, by slot.
+    pub sandboxes: BTreeMap<u32, BoundSandbox>,
     /// The commands that were recorded as starting or ended, by index.
     pub commands: BTreeMap<u32, CommandState>,
     /// Facts that the run keeps over its attempts, by name.
@@ -106,6 +109,7 @@ pub struct Record {
 /// The sandbox as the record keeps it. The lease is a field of its own, since it changes.
 #[derive(Serialize, Deserialize)]
 struct StoredSandbox {
+    slot: u32,
     id: String,
     template: String,
     token: String,
@@ -119,6 +123,7 @@ impl BoundSandbox {
     /// As the record keeps it: JSON with the token, without the lease.
     pub(crate) fn to_stored(&self) -> String {
         let stored = StoredSandbox {
+            slot: self.slot,
             id: self.id.clone(),
             template: self.template.clone(),
             token: self.access_token.clone(),
@@ -135,6 +140,7 @@ impl BoundSandbox {
         let stored: StoredSandbox =
             serde_json::from_slice(json).map_err(|_| Error::Corrupt("sandbox"))?;
         Ok(Self {
+            slot: stored.slot,
             id: stored.id,
             template: stored.template,
             access_token: stored.token,
@@ -176,10 +182,6 @@ impl Record {
                 .map_err(|_| Error::Corrupt("phase"))?,
             None => Phase::Claiming,
         };
-        let sandbox = match fields.get("sandbox") {
-            Some(json) => Some(BoundSandbox::from_stored(json, number(fields, "lease")?)?),
-            None => None,
-        };
         let outcome = fields.get("outcome").map(|bytes| payload::decode(bytes)).transpose()?;
         let (commands, notes) = parts(fields)?;
         Ok(Self {
@@ -187,7 +189,7 @@ impl Record {
             fence: Fence(number(fields, "fence")?),
             claims: number(fields, "claims")?,
             phase,
-            sandbox,
+            sandboxes: sandboxes(fields)?,
             commands,
             notes,
             outcome,
@@ -195,6 +197,18 @@ impl Record {
             input_digest: text(fields.get("digest").map_or(&[][..], Vec::as_slice), "digest")?,
         })
     }
+}
+
+fn sandboxes(fields: &HashMap<String, Vec<u8>>) -> Result<BTreeMap<u32, BoundSandbox>, Error> {
+    let bound = fields.iter().filter_map(|(field, json)| Some((field.strip_prefix("s:")?, json)));
+    bound
+        .map(|(slot, json)| {
+            let until = fields.get(&format!("l:{slot}")).ok_or(Error::Corrupt("lease"))?;
+            let until = std::str::from_utf8(until).ok().and_then(|text| text.parse().ok());
+            let sandbox = BoundSandbox::from_stored(json, until.ok_or(Error::Corrupt("lease"))?)?;
+            Ok((sandbox.slot, sandbox))
+        })
+        .collect()
 }
 
 type Parts = (BTreeMap<u32, CommandState>, BTreeMap<String, Value>);
@@ -240,6 +254,7 @@ mod tests {
     #[test]
     fn debug_never_shows_the_access_token() {
         let sandbox = BoundSandbox {
+            slot: 0,
             id: "sbx1".into(),
             template: "base".into(),
             access_token: "tok-verysecret".into(),

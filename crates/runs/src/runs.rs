@@ -18,7 +18,9 @@ const OUTLIVES_LEASE: Duration = Duration::from_hours(1);
 /// Fences are compared by Lua, whose numbers are exact up to here.
 const MAX_FENCE: i64 = 1 << 53;
 /// Longest name of a note, in bytes.
-const MAX_NOTE_NAME_BYTES: usize = 64;
+const MAX_NOTE_NAME_BYTES: usize = 128;
+/// Leases read at a time.
+const PAGE: usize = 1000;
 
 /// The run records of a fleet. Cheap to clone.
 #[derive(Clone)]
@@ -45,7 +47,7 @@ pub enum Claim {
 pub enum Bind {
     /// The sandbox is the run's.
     Bound,
-    /// The run has this other one. Kill the one that was to be bound, then
+    /// The slot has this other one. Kill the one that was to be bound, then
     /// [drop its lease](Runs::remove_lease).
     Other(BoundSandbox),
 }
@@ -106,7 +108,8 @@ impl Runs {
         }
     }
 
-    /// Binds a sandbox to the run and puts its lease into the fleet's set; the first one wins.
+    /// Binds a sandbox to its slot of the run and puts its lease into the fleet's set; the first
+    /// one wins.
     ///
     /// The lease is written first: whoever is interrupted in between leaves a lease, which the
     /// reaper ends, not a sandbox that nobody knows. So after any error or [`Bind::Other`] the
@@ -119,7 +122,8 @@ impl Runs {
     ) -> Result<Bind, Error> {
         self.put_lease(&Lease::of(run, sandbox)).await?;
         let mut call = self.call(&self.scripts.bind, run, fence)?;
-        call.arg(&sandbox.id).arg(sandbox.to_stored()).arg(sandbox.lease_until_ms);
+        call.arg(sandbox.slot).arg(&sandbox.id);
+        call.arg(sandbox.to_stored()).arg(sandbox.lease_until_ms);
         call.arg(millis(OUTLIVES_LEASE));
         let mut answer = self.invoke(&call).await?;
         match answer.word.as_str() {
@@ -150,7 +154,7 @@ impl Runs {
 
     /// Keeps a fact for later attempts, such as what was reserved; replaces the one of that name.
     ///
-    /// `name` has at most 64 bytes, `value` at most [`crate::MAX_PAYLOAD_BYTES`] as JSON. No
+    /// `name` has at most 128 bytes, `value` at most [`crate::MAX_PAYLOAD_BYTES`] as JSON. No
     /// secrets: the record is not encrypted.
     pub async fn note(
         &self,
@@ -186,16 +190,17 @@ impl Runs {
         self.invoke(&call).await?.done()
     }
 
-    /// Pushes out the lease of the bound sandbox; an earlier end than the present one changes
+    /// Pushes out the lease of the sandbox in `slot`; an earlier end than the present one changes
     /// nothing.
     pub async fn renew_lease(
         &self,
         run: &RunKey,
         fence: Fence,
+        slot: u32,
         until_ms: i64,
     ) -> Result<(), Error> {
         let mut call = self.call(&self.scripts.renew, run, fence)?;
-        call.arg(until_ms).arg(millis(OUTLIVES_LEASE));
+        call.arg(slot).arg(until_ms).arg(millis(OUTLIVES_LEASE));
         let mut answer = self.invoke(&call).await?;
         match answer.word.as_str() {
             "ok" => self.put_lease(&Lease::of(run, &answer.sandbox()?)).await,
@@ -203,10 +208,11 @@ impl Runs {
         }
     }
 
-    /// Forgets the sandbox and drops its lease, after it was killed and cleaned up. Without a
-    /// bound sandbox nothing happens.
-    pub async fn unbind_sandbox(&self, run: &RunKey, fence: Fence) -> Result<(), Error> {
-        let call = self.call(&self.scripts.unbind, run, fence)?;
+    /// Forgets the sandbox in `slot` and drops its lease, after it was killed and cleaned up.
+    /// Without a bound sandbox nothing happens.
+    pub async fn unbind_sandbox(&self, run: &RunKey, fence: Fence, slot: u32) -> Result<(), Error> {
+        let mut call = self.call(&self.scripts.unbind, run, fence)?;
+        call.arg(slot);
         let mut answer = self.invoke(&call).await?;
         match answer.word.as_str() {
             "ok" => self.remove_lease(&Lease::of(run, &answer.sandbox()?)).await,
@@ -233,31 +239,59 @@ impl Runs {
         if fields.is_empty() { Ok(None) } else { Record::read(&fields).map(Some) }
     }
 
-    /// The leases that ended by `now_ms`, earliest first, at most `limit`.
+    /// The leases that ended by `now_ms` and that are `wanted`, earliest first, at most `limit`.
+    /// However many others stand before them, they are found.
     ///
     /// A lease that its run's record has renewed meanwhile (the renewal was interrupted between
     /// its two writes) is put right and left out.
-    pub async fn expired_leases(&self, now_ms: i64, limit: usize) -> Result<Vec<Lease>, Error> {
-        let members: Vec<(String, i64)> = redis::cmd("ZRANGE")
+    pub async fn expired_leases(
+        &self,
+        now_ms: i64,
+        limit: usize,
+        wanted: impl Fn(&Lease) -> bool,
+    ) -> Result<Vec<Lease>, Error> {
+        let (mut expired, mut seen) = (Vec::new(), 0);
+        loop {
+            let page = self.leases_until(now_ms, seen).await?;
+            let is_last = page.len() < PAGE;
+            seen += page.len();
+            for (member, until_ms) in page {
+                let Some(lease) = Lease::read(member, until_ms) else {
+                    tracing::warn!(key = %self.leases_key(), "a lease cannot be read");
+                    continue;
+                };
+                if !wanted(&lease) {
+                    continue;
+                }
+                match self.unless_renewed(lease, now_ms).await? {
+                    Some(lease) => expired.push(lease),
+                    // It left the set's expired part, so what follows moved up by one.
+                    None => seen -= 1,
+                }
+                if expired.len() >= limit {
+                    return Ok(expired);
+                }
+            }
+            if is_last {
+                return Ok(expired);
+            }
+        }
+    }
+
+    /// One page of the set's expired part, as written.
+    async fn leases_until(&self, now_ms: i64, from: usize) -> Result<Vec<(String, i64)>, Error> {
+        let page = redis::cmd("ZRANGE")
             .arg(self.leases_key())
             .arg("-inf")
             .arg(now_ms)
             .arg("BYSCORE")
             .arg("LIMIT")
-            .arg(0)
-            .arg(limit)
+            .arg(from)
+            .arg(PAGE)
             .arg("WITHSCORES")
             .query_async(&mut self.conn.clone())
             .await?;
-        let mut expired = Vec::new();
-        for (member, until_ms) in members {
-            if let Some(lease) = Lease::read(member, until_ms) {
-                expired.extend(self.unless_renewed(lease, now_ms).await?);
-            } else {
-                tracing::warn!(key = %self.leases_key(), "a lease cannot be read");
-            }
-        }
-        Ok(expired)
+        Ok(page)
     }
 
     /// How many sandboxes have a lease.
@@ -298,7 +332,7 @@ impl Runs {
     async fn unless_renewed(&self, mut lease: Lease, now_ms: i64) -> Result<Option<Lease>, Error> {
         let (sandbox_id, until_ms): (Option<String>, Option<i64>) = redis::cmd("HMGET")
             .arg(self.record_key(&lease.run))
-            .arg(&["sandboxId", "lease"])
+            .arg(&[format!("i:{}", lease.slot), format!("l:{}", lease.slot)])
             .query_async(&mut self.conn.clone())
             .await?;
         let ours = sandbox_id.as_deref() == Some(lease.sandbox_id.as_str());

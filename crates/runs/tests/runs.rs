@@ -1,10 +1,11 @@
 //! Run records on real servers: the Lua is the logic.
 #![expect(clippy::unwrap_used, reason = "a panic is how a test fails")]
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use airlock_contract::{ExecutionId, Phase, RunIdentity};
-use airlock_runs::{Bind, BoundSandbox, Claim, CommandState, Error, Fence, RunKey, Runs};
+use airlock_runs::{Bind, BoundSandbox, Claim, CommandState, Error, Fence, Lease, RunKey, Runs};
 use airlock_testing::{RedisServer, redis_servers};
 use redis::aio::ConnectionManager;
 use serde_json::json;
@@ -27,6 +28,7 @@ fn run() -> RunKey {
 
 fn sandbox(id: &str, lease_until_ms: i64) -> BoundSandbox {
     BoundSandbox {
+        slot: 0,
         id: id.into(),
         template: "base".into(),
         access_token: "token-of-the-sandbox".into(),
@@ -86,8 +88,8 @@ on_every_server! {
             runs.set_phase(&run(), old, Phase::Running).await,
             runs.note(&run(), old, "held", &done).await,
             runs.command_ended(&run(), old, 0, &done).await,
-            runs.renew_lease(&run(), old, LATER).await,
-            runs.unbind_sandbox(&run(), old).await,
+            runs.renew_lease(&run(), old, 0, LATER).await,
+            runs.unbind_sandbox(&run(), old, 0).await,
             runs.finish(&run(), old, &done).await,
             runs.check(&run(), old).await,
         ];
@@ -137,7 +139,7 @@ on_every_server! {
         );
         let answers = [first.unwrap(), second.unwrap()];
         let record = runs.get(&run()).await.unwrap().unwrap();
-        let winner = record.sandbox.unwrap();
+        let winner = record.sandboxes[&0].clone();
         assert_eq!(answers.iter().filter(|answer| **answer == Bind::Bound).count(), 1);
         assert!(answers.contains(&Bind::Other(winner.clone())), "{answers:?}");
         // The loser keeps a lease until it is killed.
@@ -184,7 +186,7 @@ on_every_server! {
         let Claim::Resumed(record) = runs.claim(&run(), NEW, "digest", TTL).await.unwrap() else {
             panic!("not resumed")
         };
-        assert_eq!(record.sandbox, Some(bound));
+        assert_eq!(record.sandboxes, [(0, bound)].into());
         assert_eq!(record.commands[&0], CommandState::Ended(large));
         assert_eq!(record.commands[&1], CommandState::Starting);
         assert_eq!(record.notes["reserved"], json!("0.25"));
@@ -208,8 +210,8 @@ on_every_server! {
             assert_eq!(claim, Claim::Finished(outcome.clone()));
         }
         // The next attempt may tidy what the finisher left, and the finisher may too.
-        runs.unbind_sandbox(&run(), NEW).await.unwrap();
-        runs.unbind_sandbox(&run(), OLD).await.unwrap();
+        runs.unbind_sandbox(&run(), NEW, 0).await.unwrap();
+        runs.unbind_sandbox(&run(), OLD, 0).await.unwrap();
         assert_eq!(runs.lease_count().await.unwrap(), 0);
     }
 
@@ -222,7 +224,7 @@ on_every_server! {
         assert!(matches!(unclaimed, Err(Error::OutOfOrder(_))), "{unclaimed:?}");
         let unstarted = runs.command_ended(&run(), OLD, 0, &json!(1)).await;
         assert!(matches!(unstarted, Err(Error::OutOfOrder(_))), "{unstarted:?}");
-        let unbound = runs.renew_lease(&run(), OLD, LATER).await;
+        let unbound = runs.renew_lease(&run(), OLD, 0, LATER).await;
         assert!(matches!(unbound, Err(Error::OutOfOrder(_))), "{unbound:?}");
         let huge = json!("x".repeat(3 << 20));
         let kept = runs.finish(&run(), OLD, &huge).await;
@@ -233,18 +235,48 @@ on_every_server! {
     async fn leases_are_renewed_and_dropped_with_their_sandbox(runs, conn) {
         started(&runs, OLD).await;
         runs.bind_sandbox(&run(), OLD, &sandbox("one", 1_000)).await.unwrap();
-        let expired = runs.expired_leases(1_000, 10).await.unwrap();
+        let expired = runs.expired_leases(1_000, 10, |_| true).await.unwrap();
         assert_eq!(expired.len(), 1);
         assert_eq!((expired[0].run.clone(), expired[0].sandbox_id.as_str()), (run(), "one"));
-        assert_eq!(runs.expired_leases(999, 10).await.unwrap(), []);
-        runs.renew_lease(&run(), OLD, 5_000).await.unwrap();
-        runs.renew_lease(&run(), OLD, 3_000).await.unwrap();
-        assert_eq!(runs.expired_leases(4_999, 10).await.unwrap(), [], "renewal only extends");
-        assert_eq!(runs.expired_leases(5_000, 10).await.unwrap().len(), 1);
-        runs.unbind_sandbox(&run(), OLD).await.unwrap();
-        runs.unbind_sandbox(&run(), OLD).await.unwrap();
+        assert_eq!(runs.expired_leases(999, 10, |_| true).await.unwrap(), []);
+        runs.renew_lease(&run(), OLD, 0, 5_000).await.unwrap();
+        runs.renew_lease(&run(), OLD, 0, 3_000).await.unwrap();
+        assert_eq!(runs.expired_leases(4_999, 10, |_| true).await.unwrap(), [], "renewal only extends");
+        assert_eq!(runs.expired_leases(5_000, 10, |_| true).await.unwrap().len(), 1);
+        runs.unbind_sandbox(&run(), OLD, 0).await.unwrap();
+        runs.unbind_sandbox(&run(), OLD, 0).await.unwrap();
         assert_eq!(runs.lease_count().await.unwrap(), 0);
-        assert_eq!(runs.get(&run()).await.unwrap().unwrap().sandbox, None);
+        assert_eq!(runs.get(&run()).await.unwrap().unwrap().sandboxes, BTreeMap::new());
+    }
+
+    /// A run may have several sandboxes, each bound, renewed and forgotten by itself.
+    async fn each_slot_has_a_sandbox_of_its_own(runs, conn) {
+        started(&runs, OLD).await;
+        let second = BoundSandbox { slot: 7, ..sandbox("two", 2_000) };
+        assert_eq!(runs.bind_sandbox(&run(), OLD, &sandbox("one", 1_000)).await.unwrap(), Bind::Bound);
+        assert_eq!(runs.bind_sandbox(&run(), OLD, &second).await.unwrap(), Bind::Bound);
+        runs.renew_lease(&run(), OLD, 7, 3_000).await.unwrap();
+        let leases = runs.expired_leases(3_000, 10, |_| true).await.unwrap();
+        let ends: Vec<_> = leases.iter().map(|l| (l.slot, l.sandbox_id.as_str(), l.until_ms)).collect();
+        assert_eq!(ends, [(0, "one", 1_000), (7, "two", 3_000)]);
+        runs.unbind_sandbox(&run(), OLD, 0).await.unwrap();
+        let left = runs.get(&run()).await.unwrap().unwrap().sandboxes;
+        assert_eq!(left, [(7, BoundSandbox { lease_until_ms: 3_000, ..second })].into());
+        assert_eq!(runs.lease_count().await.unwrap(), 1);
+    }
+
+    /// However many leases of others stand before ours, they do not hide it.
+    async fn leases_that_are_not_wanted_hide_none_that_are(runs, conn) {
+        started(&runs, OLD).await;
+        for n in 0..2_500_u32 {
+            let other = BoundSandbox { slot: n, ..sandbox(&format!("other{n}"), 1_000) };
+            runs.bind_sandbox(&run(), OLD, &other).await.unwrap();
+        }
+        let ours = BoundSandbox { slot: 9_999, ..sandbox("ours", 1_001) };
+        runs.bind_sandbox(&run(), OLD, &ours).await.unwrap();
+        let found = runs.expired_leases(2_000, 10, |lease| lease.sandbox_id == "ours").await.unwrap();
+        assert_eq!(found, [Lease::of(&run(), &ours)]);
+        assert_eq!(runs.expired_leases(2_000, 3, |_| true).await.unwrap().len(), 3);
     }
 
     /// A worker that dies between the two writes of a binding leaves a lease, not an orphan.
@@ -253,7 +285,7 @@ on_every_server! {
         runs.claim(&run(), NEW, "digest", TTL).await.unwrap();
         let refused = runs.bind_sandbox(&run(), OLD, &sandbox("lost", 1_000)).await;
         assert!(matches!(refused, Err(Error::Superseded)), "{refused:?}");
-        let leases = runs.expired_leases(2_000, 10).await.unwrap();
+        let leases = runs.expired_leases(2_000, 10, |_| true).await.unwrap();
         assert_eq!(leases.len(), 1);
         runs.remove_lease(&leases[0]).await.unwrap();
         assert_eq!(runs.lease_count().await.unwrap(), 0);
@@ -264,10 +296,10 @@ on_every_server! {
         started(&runs, OLD).await;
         runs.bind_sandbox(&run(), OLD, &sandbox("one", 1_000)).await.unwrap();
         let key = format!("{PREFIX}:{{team}}:exec:{}", run().execution);
-        let () = redis::cmd("HSET").arg(&key).arg("lease").arg(9_000)
+        let () = redis::cmd("HSET").arg(&key).arg("l:0").arg(9_000)
             .query_async(&mut conn).await.unwrap();
-        assert_eq!(runs.expired_leases(2_000, 10).await.unwrap(), []);
-        assert_eq!(runs.expired_leases(9_000, 10).await.unwrap()[0].until_ms, 9_000);
+        assert_eq!(runs.expired_leases(2_000, 10, |_| true).await.unwrap(), []);
+        assert_eq!(runs.expired_leases(9_000, 10, |_| true).await.unwrap()[0].until_ms, 9_000);
     }
 
     /// The access token is in the record and nowhere else.
@@ -279,7 +311,7 @@ on_every_server! {
         assert!(!leases.join("").contains("token-of-the-sandbox"), "{leases:?}");
         let record = runs.get(&run()).await.unwrap().unwrap();
         assert!(!format!("{record:?}").contains("token-of-the-sandbox"));
-        assert_eq!(record.sandbox.unwrap().access_token, "token-of-the-sandbox");
+        assert_eq!(record.sandboxes[&0].clone().access_token, "token-of-the-sandbox");
     }
 
     /// A record lives for its ttl from the last claim, and beyond the lease of its sandbox.

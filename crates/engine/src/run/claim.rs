@@ -2,7 +2,7 @@
 
 use std::time::{Duration, SystemTime};
 
-use airlock_runs::{Claim, Record};
+use airlock_runs::{BoundSandbox, Claim, Record};
 use secrecy::SecretString;
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
@@ -19,24 +19,40 @@ impl Run {
         match self.core.runs.claim(&self.key, self.fence, &digest, ttl).await? {
             Claim::Started(_) => Ok(None),
             Claim::Resumed(record) => {
-                self.take_over(record);
+                self.take_over(record).await?;
                 Ok(None)
             }
             Claim::Finished(outcome) => Ok(Some(outcome)),
         }
     }
 
-    fn take_over(&mut self, record: Record) {
+    async fn take_over(&mut self, record: Record) -> Result<(), Halt> {
         self.resumed = true;
         self.claimed_at_ms = record.started_at_ms;
         self.held = Noted::read(&record).map(|noted| noted.amount);
         self.bills = bills(&record);
         self.commands = record.commands;
-        if let Some(bound) = record.sandbox {
+        for bound in record.sandboxes.into_values() {
+            if self.bills.contains_key(&bound.id) {
+                self.forget(&bound).await?;
+                continue;
+            }
             let token = SecretString::from(bound.access_token.clone());
             let sandbox = self.core.e2b.attach(&bound.id, token, bound.domain.as_deref());
             self.pulse.note(|beat| beat.sandbox_id = Some(bound.id.clone()));
             self.live = Some(Live { sandbox, bound });
+        }
+        Ok(())
+    }
+
+    /// An earlier attempt ended and billed this sandbox, and died before it had forgotten it.
+    async fn forget(&self, bound: &BoundSandbox) -> Result<(), Halt> {
+        match self.core.e2b.kill(&bound.id).await {
+            Ok(_) => Ok(self.core.runs.unbind_sandbox(&self.key, self.fence, bound.slot).await?),
+            Err(error) => {
+                tracing::warn!(error = %error, sandbox = %bound.id, "left to its lease");
+                Ok(())
+            }
         }
     }
 

@@ -9,7 +9,7 @@ use airlock_audit::Event;
 use airlock_contract::{CostReport, Phase, Receipt, Usd};
 use serde_json::json;
 
-use super::money::BILL;
+use super::money::Bill;
 use super::sandbox::since;
 use super::{Halt, Run, now_ms};
 use crate::faultpoint::{Point, reach};
@@ -25,9 +25,9 @@ pub(crate) struct Closed {
 
 impl Run {
     /// Kills the sandbox and settles. `status` goes into the audit log.
-    pub(crate) async fn close(&mut self, status: &str, slot: u32) -> Result<Closed, Halt> {
+    pub(crate) async fn close(&mut self, status: &str) -> Result<Closed, Halt> {
         self.phase(Phase::Settling).await?;
-        self.end_sandbox(slot).await?;
+        self.end_sandbox().await?;
         let (cost, remaining, warnings) = self.settle().await?;
         self.pulse.note(|beat| beat.cost_usd = cost.spent_usd);
         let receipt = self.receipt(status, &cost).await;
@@ -36,7 +36,7 @@ impl Run {
     }
 
     /// Kills the bound sandbox and notes what it is charged for.
-    pub(crate) async fn end_sandbox(&mut self, slot: u32) -> Result<(), Halt> {
+    pub(crate) async fn end_sandbox(&mut self) -> Result<(), Halt> {
         let Some(live) = &self.live else { return Ok(()) };
         self.core.runs.check(&self.key, self.fence).await?;
         let bound = live.bound.clone();
@@ -51,14 +51,11 @@ impl Run {
         reach(Point::KillAfter).await;
         let until = if killed { now_ms().min(bound.lease_until_ms) } else { bound.lease_until_ms };
         let seconds = since(bound.created_at_ms, until).as_secs_f64();
-        let slot = self.slot(slot);
-        let name = format!("{BILL}{slot}");
-        self.core.runs.note(&self.key, self.fence, &name, &json!(seconds)).await?;
+        self.bill(&bound.id, Bill { slot: bound.slot, seconds }).await?;
         reach(Point::KillBilled).await;
-        self.bills.insert(slot, seconds);
         self.live = None;
         if killed {
-            self.core.runs.unbind_sandbox(&self.key, self.fence).await?;
+            self.core.runs.unbind_sandbox(&self.key, self.fence, bound.slot).await?;
             reach(Point::KillUnbound).await;
         }
         Ok(())

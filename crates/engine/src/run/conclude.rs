@@ -18,7 +18,7 @@ use airlock_e2b::ListQuery;
 use airlock_runs::CommandState;
 use serde_json::{Value, json};
 
-use super::money::BILL;
+use super::money::Bill;
 use super::sandbox::since;
 use super::{Halt, Job, Run, now_ms};
 use crate::context::{Ending, Liveness, RunContext, StopReason};
@@ -123,7 +123,7 @@ impl Run {
             let failure = self.outcome_unknown("its sandbox is gone");
             return self.give_up(failure).await;
         }
-        if let Err(halt) = self.end_sandbox(0).await {
+        if let Err(halt) = self.end_sandbox().await {
             return self.halted_again(halt);
         }
         Failure::new(
@@ -151,7 +151,7 @@ impl Run {
 
     /// Kills the sandbox and settles; voids if there never was one.
     async fn end_of_money(&mut self) -> Result<(CostReport, Usd), Halt> {
-        self.end_sandbox(0).await?;
+        self.end_sandbox().await?;
         if self.hold.is_none() {
             return Ok((CostReport::default(), Usd::ZERO));
         }
@@ -176,11 +176,8 @@ impl Run {
             // A later attempt may have taken it over meanwhile.
             self.still_ours().await?;
             self.core.e2b.kill(&info.id).await?;
-            let slot = self.slot(0);
             let seconds = since(info.started_at.as_millisecond(), now_ms()).as_secs_f64();
-            let name = format!("{BILL}{slot}");
-            self.core.runs.note(&self.key, self.fence, &name, &json!(seconds)).await?;
-            self.bills.insert(slot, seconds);
+            self.bill(&info.id, Bill { slot: self.slot(0), seconds }).await?;
         }
         Ok(())
     }

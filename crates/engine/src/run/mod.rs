@@ -40,7 +40,7 @@ pub(crate) use conclude::replay;
 pub(crate) use decide::{decide, denied, redacted};
 pub(crate) use job::Job;
 pub(crate) use launch::CommandEnd;
-pub(crate) use money::{Hold, Noted, Price, bills};
+pub(crate) use money::{Bills, Hold, Noted, Price, billed, bills};
 pub(crate) use network::network;
 pub(crate) use sandbox::{Live, SandboxSpec, refuse_shared, since};
 
@@ -125,8 +125,8 @@ pub(crate) struct Run {
     pub(crate) resumed: bool,
     /// Commands that were recorded as starting or ended.
     pub(crate) commands: BTreeMap<u32, CommandState>,
-    /// Seconds that finished sandboxes are charged for.
-    pub(crate) bills: BTreeMap<u32, f64>,
+    /// What sandboxes that are over are charged for.
+    pub(crate) bills: Bills,
     /// What an earlier attempt, or this one, holds.
     pub(crate) held: Option<Usd>,
     pub(crate) hold: Option<Hold>,
@@ -173,7 +173,7 @@ impl Run {
             redactor,
             resumed: false,
             commands: BTreeMap::new(),
-            bills: BTreeMap::new(),
+            bills: Bills::new(),
             held: None,
             hold: None,
             claimed_at_ms: now_ms(),

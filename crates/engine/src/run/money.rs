@@ -9,9 +9,10 @@ use std::time::Duration;
 use airlock_budget::{Error as BudgetError, HoldKey, NewBudget};
 use airlock_contract::{CostReport, Usd};
 use airlock_runs::Record;
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use super::{Halt, Run};
+use super::{Halt, Live, Run};
 use crate::faultpoint::{Point, reach};
 use crate::{failure, metrics};
 
@@ -21,8 +22,26 @@ const LATE: Duration = Duration::from_mins(15);
 /// The note in the run record that says what is held, in nano-USD.
 pub(crate) const HELD: &str = "held";
 
-/// Notes of this prefix say for how many seconds a sandbox that is over is charged, by slot.
-pub(crate) const BILL: &str = "bill.";
+/// Notes of this prefix are bills, by the sandbox's id: so whoever writes one again, after a crash
+/// in between, charges for nothing twice.
+const BILL: &str = "bill.";
+
+/// What a sandbox that is over is charged for.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Bill {
+    /// Which of the run's sandboxes it was.
+    pub(crate) slot: u32,
+    pub(crate) seconds: f64,
+}
+
+/// The bills of a run, by the sandbox's id.
+pub(crate) type Bills = BTreeMap<String, Bill>;
+
+/// What all of them come to.
+pub(crate) fn billed(bills: &Bills) -> Duration {
+    let seconds: f64 = bills.values().map(|bill| bill.seconds).sum();
+    Duration::try_from_secs_f64(seconds).unwrap_or_default()
+}
 
 /// What the record says is held for a run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -45,10 +64,10 @@ impl Noted {
 }
 
 /// What the record says that finished sandboxes are charged for.
-pub(crate) fn bills(record: &Record) -> BTreeMap<u32, f64> {
+pub(crate) fn bills(record: &Record) -> Bills {
     let bill = |(name, value): (&String, &Value)| {
-        let slot = name.strip_prefix(BILL)?.parse().ok()?;
-        Some((slot, value.as_f64()?))
+        let sandbox = name.strip_prefix(BILL)?.to_owned();
+        Some((sandbox, serde_json::from_value(value.clone()).ok()?))
     };
     record.notes.iter().filter_map(bill).collect()
 }
@@ -154,9 +173,8 @@ impl Run {
 
     /// Books what the run cost and gives back the rest.
     pub(crate) async fn settle(&mut self) -> Result<(CostReport, Usd, Vec<u8>), Halt> {
-        let seconds: f64 = self.bills.values().sum();
         let Some(hold) = self.hold.clone() else { return Err(self.no_hold()) };
-        let time = Duration::try_from_secs_f64(seconds).unwrap_or_default();
+        let time = billed(&self.bills);
         let metered = self.core.prices.cost(&hold.price.template, time);
         let actual = hold.price.fee.saturating_add(metered);
         let what = format!("execution {}", self.execution().short());
@@ -170,10 +188,22 @@ impl Run {
         let report = CostReport {
             reserved_usd: hold.amount,
             spent_usd: actual,
-            seconds: (seconds * 1000.0).round() / 1000.0,
+            seconds: (time.as_secs_f64() * 1000.0).round() / 1000.0,
             price_digest: self.core.prices.digest().to_owned(),
         };
         Ok((report, settled.status.remaining, warnings))
+    }
+
+    /// Notes what a sandbox is charged for; the first bill of a sandbox stands.
+    pub(crate) async fn bill(&mut self, sandbox: &str, bill: Bill) -> Result<(), Halt> {
+        if self.bills.contains_key(sandbox) {
+            return Ok(());
+        }
+        let name = format!("{BILL}{sandbox}");
+        let value = serde_json::to_value(bill).unwrap_or_default();
+        self.core.runs.note(&self.key, self.fence, &name, &value).await?;
+        self.bills.insert(sandbox.to_owned(), bill);
+        Ok(())
     }
 
     /// Gives back the whole hold: nothing that costs was ever created.
@@ -187,9 +217,8 @@ impl Run {
     /// Cost so far, for a heartbeat.
     pub(crate) fn cost_so_far(&self) -> Usd {
         let Some(hold) = &self.hold else { return Usd::ZERO };
-        let billed: f64 = self.bills.values().sum();
-        let running = self.live.as_ref().map_or(0.0, |live| live.age().as_secs_f64());
-        let time = Duration::try_from_secs_f64(billed + running).unwrap_or_default();
+        let running = self.live.as_ref().map_or(Duration::ZERO, Live::age);
+        let time = billed(&self.bills) + running;
         hold.price.fee.saturating_add(self.core.prices.cost(&hold.price.template, time))
     }
 

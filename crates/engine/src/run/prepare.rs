@@ -91,7 +91,7 @@ impl Run {
         input: &ExecuteInput,
         index: u32,
     ) -> Result<Option<CommandEnd>, Halt> {
-        let slot = self.bills.len().try_into().unwrap_or(u32::MAX);
+        let slot = self.live.as_ref().map_or(0, |live| live.bound.slot);
         for (step, packages) in (0..).zip(&input.packages) {
             let lock = Job::setup_index(slot, index, step);
             if self.ended(lock).is_some_and(|end| end.succeeded()) {

@@ -12,7 +12,7 @@ use airlock_e2b::{CreateSandbox, ListQuery, Network, Sandbox};
 use airlock_runs::{Bind, BoundSandbox, Lease};
 use secrecy::{ExposeSecret as _, SecretString};
 
-use super::{Halt, Run, now_ms, rfc3339};
+use super::{Halt, Run, billed, now_ms, rfc3339};
 use crate::faultpoint::{Point, reach};
 use crate::{failure, metrics};
 
@@ -123,6 +123,7 @@ impl Run {
     ) -> Result<(), Halt> {
         let lease = i64::try_from(self.lease_length().as_millis()).unwrap_or(i64::MAX);
         let bound = BoundSandbox {
+            slot: self.slot(spec.slot),
             id: sandbox.id().to_owned(),
             template: spec.template.clone(),
             access_token: sandbox.access_token().expose_secret().to_owned(),
@@ -167,7 +168,7 @@ impl Run {
     /// over. Else its lease stays, and the reaper ends it if the later attempt does not.
     async fn discard(&self, own: &BoundSandbox) {
         let unneeded = match self.core.runs.get(&self.key).await {
-            Ok(Some(record)) => match record.sandbox {
+            Ok(Some(record)) => match record.sandboxes.get(&own.slot) {
                 Some(bound) => bound.id != own.id,
                 None => record.outcome.is_some(),
             },
@@ -198,7 +199,7 @@ impl Run {
             return Ok(());
         }
         let until = now_ms().saturating_add(i64::try_from(length.as_millis()).unwrap_or(i64::MAX));
-        self.core.runs.renew_lease(&self.key, self.fence, until).await?;
+        self.core.runs.renew_lease(&self.key, self.fence, live.bound.slot, until).await?;
         reach(Point::RenewNoted).await;
         match self.core.e2b.refresh(&live.bound.id, length).await {
             Ok(()) => {
@@ -227,15 +228,15 @@ impl Run {
         let wanted = (silent + config.backoff + config.slack).min(config.max);
         let Some(hold) = &self.hold else { return wanted };
         let age = self.live.as_ref().map_or(Duration::ZERO, Live::age);
-        let billed: f64 = self.bills.values().sum();
-        let billed = Duration::try_from_secs_f64(billed).unwrap_or_default();
-        wanted.min(hold.price.covers.saturating_sub(age + billed)).max(Duration::from_secs(1))
+        wanted
+            .min(hold.price.covers.saturating_sub(age + billed(&self.bills)))
+            .max(Duration::from_secs(1))
     }
 
     /// `slot`, or its next generation if a sandbox for it is over already.
     pub(crate) fn slot(&self, slot: u32) -> u32 {
         let mut slot = slot;
-        while self.bills.contains_key(&slot) {
+        while self.bills.values().any(|bill| bill.slot == slot) {
             slot = slot.saturating_add(GENERATION);
         }
         slot

@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
 
 mod batch;
+mod crashes;
 mod endings;
 mod hand_over;
 mod reaper;

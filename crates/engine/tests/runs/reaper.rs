@@ -64,7 +64,7 @@ async fn abandon(rig: &Rig, activity: &str) -> RunKey {
     let run = RunKey::new(ACCOUNT.parse().unwrap(), ExecutionId::of(ctx.identity()));
     rig.until("the lease's end", async || {
         let now = jiff::Timestamp::now().as_millisecond();
-        rig.runs.get(&run).await.unwrap().unwrap().sandbox.unwrap().lease_until_ms < now
+        rig.runs.get(&run).await.unwrap().unwrap().sandboxes[&0].clone().lease_until_ms < now
     })
     .await;
     run
@@ -81,7 +81,7 @@ async fn an_orphan_of_a_closed_activity_is_ended_and_its_hold_returned() {
     let sandboxes = rig.sandboxes().await;
     let held = rig.balance().await.reserved;
     assert!(held > Usd::ZERO);
-    let bound = rig.runs.get(&run).await.unwrap().unwrap().sandbox.unwrap();
+    let bound = rig.runs.get(&run).await.unwrap().unwrap().sandboxes[&0].clone();
 
     let dry = rig.worker().reap_dry_run(&Says::at_once(Liveness::Closed)).await.unwrap();
     assert_eq!(ended(&dry), (1, 1, 0, 0));
@@ -167,7 +167,7 @@ async fn an_attempt_that_comes_while_temporal_is_asked_keeps_its_sandbox() {
 async fn a_second_sandbox_of_a_run_is_ended_without_a_charge() {
     let rig = rig().await;
     let run = abandon(&rig, "extra").await;
-    let bound = rig.runs.get(&run).await.unwrap().unwrap().sandbox.unwrap();
+    let bound = rig.runs.get(&run).await.unwrap().unwrap().sandboxes[&0].clone();
     let spec = airlock_e2b::CreateSandbox::new("base", Duration::from_mins(5));
     let extra = rig.client.create(&spec).await.unwrap();
     let mut lease = bound.clone();

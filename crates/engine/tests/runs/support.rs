@@ -1,5 +1,6 @@
 //! A worker's stores, a sandbox host, and attempts to run on them.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
@@ -16,7 +17,7 @@ use airlock_policy::Gate;
 use airlock_redaction::Redactor;
 use airlock_runs::Runs;
 use airlock_sandbox_host::Host;
-use airlock_testing::RedisServer;
+use airlock_testing::{RedisServer, connect};
 use async_trait::async_trait;
 use parking_lot::Mutex;
 use redis::aio::ConnectionManager;
@@ -39,7 +40,7 @@ pub(crate) struct Rig {
     config: Config,
     secrets: Arc<dyn SecretSource>,
     host: Host,
-    _redis: RedisServer,
+    redis: RedisServer,
     _dir: TempDir,
 }
 
@@ -70,7 +71,7 @@ impl Rig {
             config,
             secrets,
             host,
-            _redis: redis,
+            redis,
             _dir: dir,
         }
     }
@@ -82,18 +83,20 @@ impl Rig {
 
     /// A worker that reaches sandboxes in a way of its own.
     pub(crate) fn worker_with(&self, e2b: Client) -> Engine {
-        Engine::new(Parts {
-            gate: Gate::builtin(),
-            redactor: Redactor::builtin(),
-            ledger: Ledger::new(self.connection.clone(), "test"),
-            runs: Runs::new(self.connection.clone(), "test"),
-            audit: Arc::new(Log::new(Vec::new())),
-            approvals: self.approvals.clone(),
-            e2b,
-            prices: PriceCard::e2b(),
-            secrets: self.secrets.clone(),
-            config: self.config.clone(),
-        })
+        let (config, secrets) = (self.config.clone(), self.secrets.clone());
+        engine(self.connection.clone(), e2b, config, secrets)
+    }
+
+    /// A worker with connections of its own, by whatever stands between.
+    pub(crate) async fn worker_at(address: &Address) -> Engine {
+        let redis = connect(&format!("redis://{}/", address.redis)).await;
+        engine(redis, client(address.sandboxes), Config::default(), Arc::new(NoSecrets))
+    }
+
+    /// Where the servers are.
+    pub(crate) fn address(&self) -> Address {
+        let redis = SocketAddr::from(([127, 0, 0, 1], self.redis.port()));
+        Address { redis, sandboxes: self.host.local_addr() }
     }
 
     /// A client whose control plane answers only once `released` is true; it is asked at once.
@@ -259,6 +262,48 @@ pub(crate) fn failure(ending: Result<Value, Ending>) -> airlock_contract::Failur
     }
 }
 
+/// Where a worker finds its servers.
+#[derive(Clone, Copy)]
+pub(crate) struct Address {
+    pub(crate) redis: SocketAddr,
+    pub(crate) sandboxes: SocketAddr,
+}
+
+impl Address {
+    /// For another process.
+    pub(crate) fn write(self, mut job: Value) -> Value {
+        job["redis"] = json!(self.redis);
+        job["sandboxes"] = json!(self.sandboxes);
+        job
+    }
+
+    pub(crate) fn read(job: &Value) -> Self {
+        let address = |name: &str| serde_json::from_value(job[name].clone()).unwrap();
+        Self { redis: address("redis"), sandboxes: address("sandboxes") }
+    }
+}
+
+fn engine(
+    connection: ConnectionManager,
+    e2b: Client,
+    config: Config,
+    secrets: Arc<dyn SecretSource>,
+) -> Engine {
+    let approvals = airlock_approval::Options::default();
+    Engine::new(Parts {
+        gate: Gate::builtin(),
+        redactor: Redactor::builtin(),
+        ledger: Ledger::new(connection.clone(), "test"),
+        runs: Runs::new(connection.clone(), "test"),
+        audit: Arc::new(Log::new(Vec::new())),
+        approvals: Approvals::new(connection, "test", approvals),
+        e2b,
+        prices: PriceCard::e2b(),
+        secrets,
+        config,
+    })
+}
+
 fn key() -> SecretString {
     "e2b_0123456789abcdef0123456789abcdef01234567".to_owned().into()
 }
@@ -269,8 +314,14 @@ async fn host() -> (Host, Client, TempDir) {
     let mut config = airlock_sandbox_host::Config::new(listen, key(), dir.path().join("data"));
     config.init = Some(airlock_testing::sandbox_init());
     let host = Host::start(config).await.unwrap();
-    let base = format!("http://{}", host.local_addr());
+    let client = client(host.local_addr());
+    (host, client, dir)
+}
+
+/// A client of the host, or of what stands before it.
+fn client(address: SocketAddr) -> Client {
+    let base = format!("http://{address}");
     let mut config = airlock_e2b::Config::new(base.parse().unwrap(), key());
     config.sandbox_url = Some(base.parse().unwrap());
-    (host, Client::new(config).unwrap(), dir)
+    Client::new(config).unwrap()
 }

@@ -30,7 +30,7 @@ if held < fence then
 end
 live_at_least(key, tonumber(ARGV[3]))
 -- The answer to a first claim may have been lost: asking again gets it again.
-local touched = redis.call('HEXISTS', key, 'sandboxId') == 1 or redis.call('HEXISTS', key, 'touched') == 1
+local touched = redis.call('HEXISTS', key, 'touched') == 1
 if redis.call('HGET', key, 'first') == ARGV[1] and not touched then
   return {'started', redis.call('HGETALL', key)}
 end
