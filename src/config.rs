@@ -85,6 +85,9 @@ struct RawSecretEnv {
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct RawBudget {
+    /// Seconds of one command that are held at once; a longer one is held slice by slice while it
+    /// runs. From 10 up. Default 900.
+    slice_seconds: Option<u64>,
     auto_create: Option<RawAutoCreate>,
     alerts: Option<RawAlerts>,
 }
@@ -136,6 +139,9 @@ pub(crate) struct Config {
 pub(crate) fn load(args: &ConfigArgs) -> Result<Config, Error> {
     let file = File::read(args)?;
     let raw = file.raw()?;
+    if raw.budget.slice_seconds.is_some_and(|seconds| seconds < 10) {
+        return Err(file.wrong("budget.slice_seconds must be at least 10"));
+    }
     Ok(Config {
         alerts: file.alerts(&raw, args)?,
         gate: file.gate(args.env.as_deref())?,
@@ -172,6 +178,7 @@ fn engine(raw: Raw) -> EngineConfig {
     set(&mut config.limits.max_batch_commands, limits.max_batch_commands);
     set(&mut config.output.stream, limits.output_bytes);
     set(&mut config.output.batch, limits.batch_output_bytes);
+    config.slice = raw.budget.slice_seconds.map_or(config.slice, Duration::from_secs);
     config.secret_env = raw.secret_env.allow;
     config.auto_create = raw.budget.auto_create.map(|auto| AutoCreate {
         limit: auto.limit,
@@ -380,6 +387,7 @@ mod tests {
                 "[sandbox]\n\n[env.base]\ndefalt = \"allow\"\n",
                 "line 4: unknown key `env.base.defalt`; did you mean `default`?",
             ),
+            ("[budget]\nslice_seconds = 9\n", "budget.slice_seconds must be at least 10"),
             ("[[redaction.pattern]]\nname = \"x\"\nregex = \"(\"\n", "redaction.pattern: "),
             ("nonsense", "line 1: "),
         ] {

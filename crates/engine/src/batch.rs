@@ -174,9 +174,7 @@ async fn may_go(
     match run.extend(price).await {
         Ok(()) => Ok(Go::Yes(timeout)),
         // Commands that ran keep their results; there is no money for another.
-        Err(Halt::Failed(failure))
-            if failure.kind == FailureType::BudgetExceeded && run.may_have_started() =>
-        {
+        Err(Halt::Failed(failure)) if run::is_refusal(failure.kind) && run.may_have_started() => {
             Ok(Go::Stop)
         }
         Err(halt) => Err(halt),
@@ -187,9 +185,12 @@ async fn may_go(
 fn price(run: &Run, batch: &BatchInput, command: &ExecuteInput) -> Price {
     let alive = run.live.as_ref().map_or(Duration::ZERO, run::Live::age);
     let so_far = run::billed(&run.bills) + alive;
+    let longest = run.core.longest(command);
+    let before_and_after = so_far + run.core.around();
     Price {
         template: run.core.template(batch.template.as_ref()),
-        covers: so_far + run.core.longest(command) + run.core.around(),
+        covers: before_and_after + longest.min(run.core.config.slice),
+        total: before_and_after + longest,
         fee: fees(batch),
         max: None,
     }
@@ -292,9 +293,11 @@ async fn finish(run: &mut Run, batch: &BatchInput, progress: Progress) -> Result
 /// `dryRun`: every command with its plan.
 async fn plan(run: &mut Run, batch: &BatchInput, inputs: &[ExecuteInput]) -> Result<Value, Halt> {
     let longest: Duration = inputs.iter().map(|input| run.core.longest(input)).sum();
+    let total = longest + run.core.around();
     let price = Price {
         template: run.core.template(batch.template.as_ref()),
-        covers: longest + run.core.around(),
+        covers: total,
+        total,
         fee: fees(batch),
         max: None,
     };

@@ -17,6 +17,9 @@ pub struct Config {
     pub output: OutputCaps,
     /// Sandbox time around the command that a reservation covers.
     pub margins: Margins,
+    /// The longest time of one command that is held at once. A longer one is held slice by slice
+    /// while it runs, and ended with its output when the budget has none left.
+    pub slice: Duration,
     /// How long a sandbox lives if nobody renews it.
     pub lease: LeaseLengths,
     /// References that `secretEnv` may use, such as `env:NPM_TOKEN` or `file:/run/secrets/x`; a
@@ -87,6 +90,7 @@ impl Default for Config {
             limits: Limits::default(),
             output: OutputCaps::default(),
             margins: Margins::default(),
+            slice: Duration::from_mins(15),
             lease: LeaseLengths::default(),
             secret_env: Vec::new(),
             auto_create: None,

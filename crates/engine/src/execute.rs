@@ -120,9 +120,11 @@ impl Core {
     /// What a single run may come to.
     fn price(&self, input: &ExecuteInput) -> Price {
         let cost = input.cost.clone().unwrap_or_default();
+        let longest = self.longest(input);
         Price {
             template: self.template(input.template.as_ref()),
-            covers: self.longest(input) + self.around(),
+            covers: longest.min(self.config.slice) + self.around(),
+            total: longest + self.around(),
             fee: cost.fee_usd.unwrap_or_default(),
             max: cost.max_usd,
         }

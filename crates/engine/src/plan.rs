@@ -76,7 +76,7 @@ fn steps(
         steps.push("the budget does not cover the worst case; nothing would run".to_owned());
         return steps;
     }
-    let seconds = price.covers.as_secs();
+    let seconds = price.total.as_secs();
     steps.push(format!("hold the worst case of {seconds} s in a sandbox"));
     steps.push(format!("create a sandbox of template {}", price.template));
     if !input.files.is_empty() {

@@ -29,7 +29,7 @@ impl Run {
     async fn take_over(&mut self, record: Record) -> Result<(), Halt> {
         self.resumed = true;
         self.claimed_at_ms = record.started_at_ms;
-        self.held = Noted::read(&record).map(|noted| noted.amount);
+        self.held = Noted::read(&record);
         self.bills = bills(&record);
         self.commands = record.commands;
         for bound in record.sandboxes.into_values() {

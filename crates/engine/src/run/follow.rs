@@ -13,6 +13,7 @@ use bytes::Bytes;
 use super::capture::Channel;
 use super::job::{Place, TAIL_BYTES};
 use super::sandbox::is_gone;
+use super::slices::Paid;
 use super::{Halt, Job, Run, Stop, now_ms, rfc3339};
 use crate::faultpoint::{Point, reach};
 
@@ -39,6 +40,8 @@ pub(crate) struct Ended {
     pub(crate) code: Option<i32>,
     pub(crate) timed_out: bool,
     pub(crate) killed: bool,
+    /// The engine ended it because the budget paid for no more.
+    pub(crate) out_of_budget: bool,
     pub(crate) from_ms: i64,
     pub(crate) until_ms: i64,
 }
@@ -55,6 +58,8 @@ enum Heard {
     Cut,
     /// It runs past its time and past the wrapper's own limit.
     Overdue,
+    /// What is held is used up, and the budget has no more.
+    OutOfBudget,
 }
 
 impl Run {
@@ -80,7 +85,8 @@ impl Run {
                     let why = "its lock is not in the sandbox any more";
                     return Err(self.outcome_unknown(why).into());
                 }
-                Heard::Overdue => return self.end_overdue(job).await,
+                Heard::Overdue => return self.end_early(job, false).await,
+                Heard::OutOfBudget => return self.end_early(job, true).await,
                 Heard::Cut => {
                     if began.elapsed() > PATIENCE {
                         silent_since = None;
@@ -134,6 +140,9 @@ impl Run {
                     match polled {
                         Ok(()) => {}
                         Err(error) => return cut_or_halt(error),
+                    }
+                    if self.pay_on().await? == Paid::Over {
+                        return Ok(Heard::OutOfBudget);
                     }
                     self.renew().await?;
                     if Instant::now() > overdue {
@@ -232,14 +241,18 @@ impl Run {
         Ok(())
     }
 
-    /// Ends a command that the wrapper should have ended.
-    async fn end_overdue(&mut self, job: &Job) -> Result<Ended, Halt> {
+    /// Ends a command that the wrapper should have ended, or that nobody pays for.
+    async fn end_early(&mut self, job: &Job, out_of_budget: bool) -> Result<Ended, Halt> {
+        let began = self.pulse.current().started_at;
         self.kill_tree().await;
         self.read_rest().await?;
         let until_ms = now_ms();
         let length = i64::try_from(job.timeout.as_millis()).unwrap_or(0);
-        let from_ms = until_ms.saturating_sub(length);
-        Ok(Ended { code: None, timed_out: true, killed: true, from_ms, until_ms })
+        let from_ms = began
+            .and_then(|began| began.parse::<jiff::Timestamp>().ok())
+            .map_or_else(|| until_ms.saturating_sub(length), jiff::Timestamp::as_millisecond);
+        let timed_out = !out_of_budget;
+        Ok(Ended { code: None, timed_out, killed: true, out_of_budget, from_ms, until_ms })
     }
 
     /// Kills the process tree of the command that is being followed.
@@ -343,7 +356,9 @@ fn read_word(line: &str) -> Option<Word> {
     let (timed_out, killed) = (number() == Some(1), number() == Some(1));
     let from_ms = number().unwrap_or(0);
     let until_ms = number().unwrap_or(0);
-    Some(Word::Last(Heard::End(Ended { code, timed_out, killed, from_ms, until_ms })))
+    let out_of_budget = false;
+    let ended = Ended { code, timed_out, killed, out_of_budget, from_ms, until_ms };
+    Some(Word::Last(Heard::End(ended)))
 }
 
 #[cfg(test)]
@@ -356,8 +371,14 @@ mod tests {
             Some(Word::Last(heard)) => Some(heard),
             Some(Word::Running) | None => None,
         };
-        let ended =
-            Ended { code: Some(3), timed_out: false, killed: true, from_ms: 17, until_ms: 18 };
+        let ended = Ended {
+            code: Some(3),
+            timed_out: false,
+            killed: true,
+            out_of_budget: false,
+            from_ms: 17,
+            until_ms: 18,
+        };
         assert_eq!(heard("ended 3 0 1 17 18"), Some(Heard::End(ended)));
         assert_eq!(heard("dead"), Some(Heard::Dead));
         assert_eq!(heard("lost"), Some(Heard::Vanished));

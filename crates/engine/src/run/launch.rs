@@ -181,6 +181,7 @@ impl Run {
     /// The end of a command in the words of the contract.
     pub(crate) fn command_end(&self, ended: &Ended, texts: Texts) -> CommandEnd {
         let (status, exit_code) = match ended.code {
+            _ if ended.out_of_budget => (RunStatus::OutOfBudget, None),
             _ if ended.timed_out => (RunStatus::TimedOut, None),
             None => (RunStatus::Killed, None),
             // SIGKILL that neither the time limit nor a stop sent: the sandbox or its memory limit.

@@ -23,12 +23,13 @@ mod money;
 mod network;
 mod prepare;
 mod sandbox;
+mod slices;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use airlock_contract::{AccountId, ExecutionId, Failure, Phase, RunIdentity, Usd};
+use airlock_contract::{AccountId, ExecutionId, Failure, Phase, RunIdentity};
 use airlock_redaction::Redactor;
 use airlock_runs::{CommandState, Fence, RunKey};
 use futures_util::FutureExt as _;
@@ -43,6 +44,7 @@ pub(crate) use launch::CommandEnd;
 pub(crate) use money::{Bills, Hold, Noted, Price, billed, bills};
 pub(crate) use network::network;
 pub(crate) use sandbox::{Live, SandboxSpec, refuse_shared, since};
+pub(crate) use slices::is_refusal;
 
 use crate::context::{Attempt, Ending, RunContext, StopReason};
 use crate::engine::Core;
@@ -128,7 +130,7 @@ pub(crate) struct Run {
     /// What sandboxes that are over are charged for.
     pub(crate) bills: Bills,
     /// What an earlier attempt, or this one, holds.
-    pub(crate) held: Option<Usd>,
+    pub(crate) held: Option<Noted>,
     pub(crate) hold: Option<Hold>,
     /// First claim, in milliseconds since 1970.
     pub(crate) claimed_at_ms: i64,

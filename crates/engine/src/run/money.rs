@@ -49,17 +49,21 @@ pub(crate) struct Noted {
     pub(crate) amount: Usd,
     /// The part that is due whatever the sandbox costs.
     pub(crate) fee: Usd,
+    /// Sandbox time that it pays for.
+    pub(crate) covers: Duration,
 }
 
 impl Noted {
     pub(crate) fn read(record: &Record) -> Option<Self> {
         let note = record.notes.get(HELD)?;
         let nanos = |name: &str| note.get(name).and_then(Value::as_i64).map(Usd::from_nanos);
-        Some(Self { amount: nanos("amount")?, fee: nanos("fee")? })
+        let covers = Duration::from_millis(note.get("coversMs").and_then(Value::as_u64)?);
+        Some(Self { amount: nanos("amount")?, fee: nanos("fee")?, covers })
     }
 
     fn note(self) -> Value {
-        json!({ "amount": self.amount.nanos(), "fee": self.fee.nanos() })
+        let covers = u64::try_from(self.covers.as_millis()).unwrap_or(u64::MAX);
+        json!({ "amount": self.amount.nanos(), "fee": self.fee.nanos(), "coversMs": covers })
     }
 }
 
@@ -76,8 +80,10 @@ pub(crate) fn bills(record: &Record) -> Bills {
 #[derive(Clone, Debug)]
 pub(crate) struct Price {
     pub(crate) template: String,
-    /// Sandbox time at most.
+    /// Sandbox time that is held now.
     pub(crate) covers: Duration,
+    /// Sandbox time at most.
+    pub(crate) total: Duration,
     pub(crate) fee: Usd,
     /// The run's own cap.
     pub(crate) max: Option<Usd>,
@@ -89,18 +95,24 @@ pub(crate) struct Hold {
     pub(crate) price: Price,
     pub(crate) amount: Usd,
     pub(crate) warnings: Vec<u8>,
+    /// Whether the budget has refused a further slice.
+    pub(crate) refused: bool,
 }
 
 impl Run {
     /// What `price` comes to at most.
     pub(crate) fn worst_case(&self, price: &Price) -> Usd {
-        price.fee.saturating_add(self.core.prices.cost(&price.template, price.covers))
+        self.cost_of(price, price.total)
     }
 
-    /// Holds the worst case; the same hold again on a retry.
+    fn cost_of(&self, price: &Price, time: Duration) -> Usd {
+        price.fee.saturating_add(self.core.prices.cost(&price.template, time))
+    }
+
+    /// Holds what `price` covers; the same hold again on a retry.
     pub(crate) async fn reserve(&mut self, price: Price) -> Result<(), Halt> {
-        if let Some(amount) = self.held {
-            return self.reserve_again(price, amount).await;
+        if let Some(held) = self.held {
+            return self.reserve_again(price, held).await;
         }
         let amount = self.within_cap(&price)?;
         let lease = price.covers + LATE;
@@ -117,13 +129,14 @@ impl Run {
         metrics::reserved(reserved.amount);
         reach(Point::ReserveHeld).await;
         let warnings = reserved.warnings;
-        let fee = price.fee;
-        self.hold = Some(Hold { price, amount: reserved.amount, warnings });
-        self.note_held(reserved.amount, fee).await
+        self.hold = Some(Hold { price, amount: reserved.amount, warnings, refused: false });
+        self.note_held().await
     }
 
     /// The hold of an earlier attempt. Its lease is pushed; if it was settled already, it stays so.
-    async fn reserve_again(&mut self, price: Price, amount: Usd) -> Result<(), Halt> {
+    async fn reserve_again(&mut self, mut price: Price, held: Noted) -> Result<(), Halt> {
+        let amount = held.amount;
+        price.covers = held.covers;
         let lease = price.covers + LATE;
         let (amount, warnings) =
             match self.core.ledger.extend(&self.hold_key(), amount, lease).await {
@@ -137,15 +150,16 @@ impl Run {
                 }
                 Err(error) => return Err(self.refused(error, &price).into()),
             };
-        self.hold = Some(Hold { price, amount, warnings });
+        self.hold = Some(Hold { price, amount, warnings, refused: false });
         Ok(())
     }
 
     /// Tells later attempts and the reaper what is held.
-    async fn note_held(&mut self, amount: Usd, fee: Usd) -> Result<(), Halt> {
-        self.held = Some(amount);
-        let note = Noted { amount, fee }.note();
-        Ok(self.core.runs.note(&self.key, self.fence, HELD, &note).await?)
+    async fn note_held(&mut self) -> Result<(), Halt> {
+        let Some(Hold { price, amount, .. }) = &self.hold else { return Ok(()) };
+        let noted = Noted { amount: *amount, fee: price.fee, covers: price.covers };
+        self.held = Some(noted);
+        Ok(self.core.runs.note(&self.key, self.fence, HELD, &noted.note()).await?)
     }
 
     /// Raises the hold so that it covers `price`, or leaves it if it does already.
@@ -163,9 +177,8 @@ impl Run {
             metrics::reserved(amount.saturating_sub(hold.amount).or_zero());
             hold.amount = extended.amount;
             hold.warnings.extend(extended.warnings);
-            let fee = price.fee;
             hold.price = price;
-            return self.note_held(extended.amount, fee).await;
+            return self.note_held().await;
         }
         hold.price = price;
         Ok(())
@@ -227,14 +240,14 @@ impl Run {
     }
 
     fn within_cap(&self, price: &Price) -> Result<Usd, Halt> {
-        let amount = self.worst_case(price);
+        let most = self.worst_case(price);
         match price.max {
-            Some(max) if amount > max => {
+            Some(max) if most > max => {
                 let rest = max.saturating_sub(price.fee).or_zero();
                 let time = self.core.prices.affordable(&price.template, rest);
-                Err(failure::over_cap(amount, max, time).into())
+                Err(failure::over_cap(most, max, time).into())
             }
-            _ => Ok(amount),
+            _ => Ok(self.cost_of(price, price.covers)),
         }
     }
 

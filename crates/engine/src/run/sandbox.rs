@@ -22,6 +22,9 @@ const CREATED: &str = "createdAtMs";
 /// Slots of a sandbox that replaces a lost one begin here.
 const GENERATION: u32 = 10_000;
 
+/// The shortest lease that can be asked for.
+const SHORTEST: Duration = Duration::from_secs(1);
+
 /// A sandbox that is bound to the run.
 #[derive(Debug)]
 pub(crate) struct Live {
@@ -195,7 +198,8 @@ impl Run {
         let length = self.lease_length();
         let Some(live) = &mut self.live else { return Ok(()) };
         let left = since(now_ms(), live.bound.lease_until_ms);
-        if left > length.mul_f32(0.67) || length < Duration::from_secs(15) {
+        // The shortest length is what is left when nothing more is paid for.
+        if left > length.mul_f32(0.67) || length <= SHORTEST {
             return Ok(());
         }
         let until = now_ms().saturating_add(i64::try_from(length.as_millis()).unwrap_or(i64::MAX));
@@ -228,9 +232,7 @@ impl Run {
         let wanted = (silent + config.backoff + config.slack).min(config.max);
         let Some(hold) = &self.hold else { return wanted };
         let age = self.live.as_ref().map_or(Duration::ZERO, Live::age);
-        wanted
-            .min(hold.price.covers.saturating_sub(age + billed(&self.bills)))
-            .max(Duration::from_secs(1))
+        wanted.min(hold.price.covers.saturating_sub(age + billed(&self.bills))).max(SHORTEST)
     }
 
     /// `slot`, or its next generation if a sandbox for it is over already.

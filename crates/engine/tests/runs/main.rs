@@ -10,4 +10,5 @@ mod hand_over;
 mod reaper;
 mod refusals;
 mod results;
+mod slices;
 mod support;
