@@ -8,7 +8,7 @@ export AIRLOCK_SANDBOX_INIT := $(TARGET)/debug/airlock-sandbox-init
 CARGO ?= cargo
 ARGS ?=
 
-.PHONY: help dev demo test check tools bench fmt conformance clean-dev
+.PHONY: help dev demo test chaos check tools bench fmt conformance clean-dev
 
 help: ## Say what there is
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
@@ -26,6 +26,11 @@ test: ## All tests, on real servers
 	@$(CARGO) build --locked --workspace --bins
 	@cargo-nextest nextest run --locked --workspace $(ARGS)
 	@$(CARGO) test --quiet --locked --workspace --doc
+
+chaos: ## The crash matrix; ARGS="--runs 1000", "--list", "--help"
+	@python3 scripts/tools.py servers
+	@$(CARGO) build --quiet --locked --workspace --bins
+	@$(TARGET)/debug/airlock-chaos $(ARGS)
 
 check: ## Format, lints, dependency rules, spelling, documentation
 	@python3 scripts/tools.py

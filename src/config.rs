@@ -54,6 +54,16 @@ struct RawSandbox {
     user: Option<String>,
     /// "none" or a list of hosts for runs that name none. Default: what the policy allows.
     network: Option<NetworkInput>,
+    /// Seconds that a reservation adds for creation and uploads. Default 60.
+    setup_seconds: Option<u64>,
+    /// Seconds that it adds for collecting, and for the next attempt if a worker dies. Default 60.
+    cleanup_seconds: Option<u64>,
+    /// Longest wait between two attempts of callers' retry policies, in seconds: a sandbox outlives
+    /// it. Default 100.
+    retry_backoff_seconds: Option<u64>,
+    /// Seconds that a sandbox lives beyond heartbeat timeout and backoff, for a busy worker and
+    /// skewed clocks. Default 60.
+    lease_slack_seconds: Option<u64>,
 }
 
 /// `[limits]`
@@ -90,6 +100,9 @@ struct RawBudget {
     slice_seconds: Option<u64>,
     auto_create: Option<RawAutoCreate>,
     alerts: Option<RawAlerts>,
+    /// Seconds that a hold outlives what it covers, for an attempt that comes late to settle.
+    /// Default 900.
+    late_settle_seconds: Option<u64>,
 }
 
 /// `[budget.alerts]`
@@ -167,10 +180,19 @@ pub(crate) fn redactor(args: &ConfigArgs) -> Result<Redactor, Error> {
 
 fn engine(raw: Raw) -> EngineConfig {
     let mut config = EngineConfig::default();
-    let RawSandbox { template, user, network } = raw.sandbox;
-    config.default_template = template.unwrap_or(config.default_template);
-    config.user = user.unwrap_or(config.user);
-    config.network = network.or(config.network);
+    let sandbox = raw.sandbox;
+    config.default_template = sandbox.template.unwrap_or(config.default_template);
+    config.user = sandbox.user.unwrap_or(config.user);
+    config.network = sandbox.network.or(config.network);
+    let seconds = |slot: &mut Duration, value: Option<u64>| {
+        // Longer than a day is never meant, and must not overflow where they are added up.
+        *slot = value.map_or(*slot, |value| Duration::from_secs(value.min(86_400)));
+    };
+    seconds(&mut config.margins.setup, sandbox.setup_seconds);
+    seconds(&mut config.margins.cleanup, sandbox.cleanup_seconds);
+    seconds(&mut config.margins.late, raw.budget.late_settle_seconds);
+    seconds(&mut config.lease.backoff, sandbox.retry_backoff_seconds);
+    seconds(&mut config.lease.slack, sandbox.lease_slack_seconds);
     let limits = raw.limits;
     let set = |slot: &mut usize, value: Option<usize>| *slot = value.unwrap_or(*slot);
     config.limits.max_timeout_ms = limits.max_timeout_ms.unwrap_or(config.limits.max_timeout_ms);

@@ -57,6 +57,18 @@ const ALLOWED: &[(&str, &[&str])] = &[
     // Tests only: nothing that ships depends on them.
     ("airlock-testing", &[]),
     ("airlock-e2e", &[]),
+    (
+        "airlock-chaos",
+        &[
+            "airlock-activities",
+            "airlock-budget",
+            "airlock-contract",
+            "airlock-e2b",
+            "airlock-engine",
+            "airlock-runs",
+            "airlock-testing",
+        ],
+    ),
 ];
 
 /// Third-party crates that only some of ours may name: Temporal's and Redis's.

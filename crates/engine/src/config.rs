@@ -60,6 +60,9 @@ pub struct Margins {
     pub cleanup: Duration,
     /// Installing one entry of `packages`, at most.
     pub install: Duration,
+    /// Not reserved: the hold outlives what it covers by this much, for an attempt that comes late
+    /// to settle.
+    pub late: Duration,
 }
 
 /// The parts of a lease: heartbeat timeout (else time to the deadline) + backoff + slack.
@@ -119,6 +122,7 @@ impl Default for Margins {
             setup: Duration::from_mins(1),
             cleanup: Duration::from_mins(1),
             install: Duration::from_mins(3),
+            late: Duration::from_mins(15),
         }
     }
 }

@@ -16,9 +16,6 @@ use super::{Halt, Live, Run};
 use crate::faultpoint::{Point, reach};
 use crate::{failure, metrics};
 
-/// The hold outlives what it covers by this much, for an attempt that comes late to settle.
-const LATE: Duration = Duration::from_mins(15);
-
 /// The note in the run record that says what is held, in nano-USD.
 pub(crate) const HELD: &str = "held";
 
@@ -115,7 +112,7 @@ impl Run {
             return self.reserve_again(price, held).await;
         }
         let amount = self.within_cap(&price)?;
-        let lease = price.covers + LATE;
+        let lease = price.covers + self.core.config.margins.late;
         let reserved = match self.core.ledger.reserve(&self.hold_key(), amount, lease).await {
             Err(BudgetError::NotFound { account })
                 if account == self.key.account && self.core.config.auto_create.is_some() =>
@@ -137,7 +134,7 @@ impl Run {
     async fn reserve_again(&mut self, mut price: Price, held: Noted) -> Result<(), Halt> {
         let amount = held.amount;
         price.covers = held.covers;
-        let lease = price.covers + LATE;
+        let lease = price.covers + self.core.config.margins.late;
         let (amount, warnings) =
             match self.core.ledger.extend(&self.hold_key(), amount, lease).await {
                 Ok(reserved) => (reserved.amount, reserved.warnings),
@@ -168,7 +165,7 @@ impl Run {
         let Some(hold) = &mut self.hold else { return self.reserve(price).await };
         if amount > hold.amount {
             let key = HoldKey::new(self.key.account.clone(), self.key.execution.as_str());
-            let lease = price.covers + LATE;
+            let lease = price.covers + self.core.config.margins.late;
             let extended = self.core.ledger.extend(&key, amount, lease).await;
             let extended = match extended {
                 Ok(extended) => extended,
