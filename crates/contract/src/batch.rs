@@ -1,4 +1,6 @@
-//! `safeExecuteBatch`: several commands, decided together, run in one sandbox.
+//! `safeExecuteBatch`: several commands, decided together, run in one sandbox or in one each.
+
+use std::collections::BTreeMap;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -7,7 +9,8 @@ use serde_json::Value;
 use crate::execute::{read_network, read_template};
 use crate::reader::Reader;
 use crate::{
-    AccountId, CostReport, ExecuteInput, ExecuteResult, Limits, NetworkInput, Problems, Usd,
+    AccountId, CodeInput, CostInput, CostReport, ExecuteInput, ExecuteResult, FileInput, Limits,
+    NetworkInput, PackageInput, Problems, Usd,
 };
 
 /// Input of `safeExecuteBatch`.
@@ -18,11 +21,15 @@ pub struct BatchInput {
     pub run_id: AccountId,
     /// The commands, in order.
     pub commands: Vec<BatchCommand>,
-    /// Stop at the first that fails. Default true.
+    /// Start no more commands after the first that fails; those that run already end by
+    /// themselves. Default true.
+    #[serde(default = "yes")]
     pub stop_on_failure: bool,
-    /// How many at once. Default 1; more needs `sharedSandbox` false.
+    /// How many at once, at most 20. Default 1; more needs `sharedSandbox` false.
+    #[serde(default = "one")]
     pub max_parallel: u32,
     /// One sandbox for all: they share files, not shell state. Default true.
+    #[serde(default = "yes")]
     pub shared_sandbox: bool,
     /// Milliseconds for the whole batch; absent: the sum of the commands' own.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -40,17 +47,73 @@ pub struct BatchInput {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub approval_id: Option<String>,
     /// Decide, price and plan; run nothing.
+    #[serde(default)]
     pub dry_run: bool,
 }
 
-/// One command of a batch: a plain string, or [`ExecuteInput`] without what the batch gives.
+/// One command of a batch.
 #[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
 #[serde(untagged)]
 pub enum BatchCommand {
     /// A command line with defaults.
     Line(String),
-    /// With settings of its own; `runId`, `template`, `network` and `sandboxId` are the batch's.
-    Full(Box<ExecuteInput>),
+    /// With settings of its own.
+    Full(Box<BatchCommandInput>),
+}
+
+/// One command of a batch with settings of its own: what `safeExecuteCode` takes, without what is
+/// the batch's (`runId`, `template`, `sandboxId`, `network`, `approvalId`, `dryRun`).
+#[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct BatchCommandInput {
+    /// Shell command line, run by `/bin/bash -l -c`; at most 64 KiB. This or `code`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub command: Option<String>,
+    /// A program instead of a command line.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub code: Option<CodeInput>,
+    /// Milliseconds for the command alone. Default 60000.
+    #[serde(default = "ExecuteInput::default_timeout_ms")]
+    pub timeout_ms: u64,
+    /// Working directory. Default: the user's home.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cwd: Option<String>,
+    /// Environment of the command.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub env: BTreeMap<String, String>,
+    /// Standard input of the command.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stdin: Option<String>,
+    /// Environment from the worker's side: name -> `env:NAME` or `file:PATH`. Values never enter
+    /// the history and are always redacted.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub secret_env: BTreeMap<String, String>,
+    /// Files to put in first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub files: Vec<FileInput>,
+    /// Packages to install first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub packages: Vec<PackageInput>,
+    /// Paths or globs to bring back.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub artifacts: Vec<String>,
+    /// What kind of action it is. Default `execute_code`.
+    #[serde(default = "ExecuteInput::default_action_type")]
+    pub action_type: String,
+    /// Fee and cap.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cost: Option<CostInput>,
+    /// Copied to the audit record and the sandbox's metadata.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub labels: BTreeMap<String, String>,
+}
+
+const fn yes() -> bool {
+    true
+}
+
+const fn one() -> u32 {
+    1
 }
 
 /// How the batch ended.
@@ -138,7 +201,7 @@ impl BatchInput {
             reader.problem("maxParallel", "above 1 needs sharedSandbox false");
         }
         let max_timeout = limits.max_timeout_ms.saturating_mul(limits.max_batch_commands as u64);
-        let mut input = Self {
+        let input = Self {
             run_id: run_id.unwrap_or_else(|| ExecuteInput::of_command("").run_id),
             commands,
             stop_on_failure: reader.boolean("stopOnFailure").unwrap_or(true),
@@ -152,35 +215,24 @@ impl BatchInput {
             dry_run: reader.boolean("dryRun").unwrap_or(false),
         };
         reader.finish();
-        input.hand_down();
         problems.or(input)
     }
 
-    /// Gives each command what the batch says for all of them.
-    fn hand_down(&mut self) {
-        for command in &mut self.commands {
-            if let BatchCommand::Full(input) = command {
-                input.run_id = self.run_id.clone();
-                input.template.clone_from(&self.template);
-                input.sandbox_id.clone_from(&self.sandbox_id);
-                input.network.clone_from(&self.network);
-                input.dry_run = self.dry_run;
-            }
-        }
-    }
-
-    /// The commands as single runs.
+    /// The commands as single runs, each with what the batch says for all of them.
     pub fn runs(&self) -> impl Iterator<Item = ExecuteInput> + '_ {
-        self.commands.iter().map(|command| match command {
-            BatchCommand::Full(input) => (**input).clone(),
-            BatchCommand::Line(line) => ExecuteInput {
+        self.commands.iter().map(|command| {
+            let own = match command {
+                BatchCommand::Full(input) => (**input).clone().into(),
+                BatchCommand::Line(line) => ExecuteInput::of_command(line.clone()),
+            };
+            ExecuteInput {
                 run_id: self.run_id.clone(),
                 template: self.template.clone(),
                 sandbox_id: self.sandbox_id.clone(),
                 network: self.network.clone(),
                 dry_run: self.dry_run,
-                ..ExecuteInput::of_command(line.clone())
-            },
+                ..own
+            }
         })
     }
 }
@@ -195,7 +247,48 @@ impl BatchCommand {
             }
             return Self::Line(line);
         }
-        Self::Full(Box::new(ExecuteInput::read_in_batch(value, at, limits, problems)))
+        Self::Full(Box::new(ExecuteInput::read_in_batch(value, at, limits, problems).into()))
+    }
+}
+
+impl From<ExecuteInput> for BatchCommandInput {
+    fn from(input: ExecuteInput) -> Self {
+        Self {
+            command: input.command,
+            code: input.code,
+            timeout_ms: input.timeout_ms,
+            cwd: input.cwd,
+            env: input.env,
+            stdin: input.stdin,
+            secret_env: input.secret_env,
+            files: input.files,
+            packages: input.packages,
+            artifacts: input.artifacts,
+            action_type: input.action_type,
+            cost: input.cost,
+            labels: input.labels,
+        }
+    }
+}
+
+impl From<BatchCommandInput> for ExecuteInput {
+    fn from(input: BatchCommandInput) -> Self {
+        Self {
+            command: input.command,
+            code: input.code,
+            timeout_ms: input.timeout_ms,
+            cwd: input.cwd,
+            env: input.env,
+            stdin: input.stdin,
+            secret_env: input.secret_env,
+            files: input.files,
+            packages: input.packages,
+            artifacts: input.artifacts,
+            action_type: input.action_type,
+            cost: input.cost,
+            labels: input.labels,
+            ..Self::of_command(String::new())
+        }
     }
 }
 
@@ -213,6 +306,24 @@ mod tests {
         assert_eq!(runs[0].command.as_deref(), Some("ls"));
         assert_eq!((runs[1].timeout_ms, runs[1].template.as_deref()), (5, Some("base")));
         assert!(batch.stop_on_failure && batch.shared_sandbox);
+    }
+
+    #[test]
+    fn a_command_of_a_batch_takes_what_a_single_run_takes_but_what_is_the_batchs() {
+        let properties = |schema: schemars::Schema| schema.to_value()["properties"].clone();
+        let own = properties(schemars::schema_for!(BatchCommandInput));
+        let mut single = properties(schemars::schema_for!(ExecuteInput));
+        for batchs in ["runId", "template", "sandboxId", "network", "approvalId", "dryRun"] {
+            assert!(single.as_object_mut().unwrap().remove(batchs).is_some(), "{batchs}");
+        }
+        assert_eq!(own, single);
+    }
+
+    #[test]
+    fn what_has_a_default_is_not_required_by_the_schema() {
+        let schema = schemars::schema_for!(BatchInput).to_value();
+        assert_eq!(schema["required"], json!(["runId", "commands"]));
+        assert_eq!(schema["properties"]["maxParallel"]["default"], 1);
     }
 
     #[test]

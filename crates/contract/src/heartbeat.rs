@@ -17,6 +17,8 @@ pub enum Phase {
     Deciding,
     /// The budget reserves.
     Reserving,
+    /// The fleet has as many sandboxes as it may have: it waits for its turn.
+    Queued,
     /// The sandbox is being created or found.
     Creating,
     /// Files and packages are put in.
@@ -46,7 +48,10 @@ pub struct Heartbeat {
     /// The sandbox, once there is one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sandbox_id: Option<String>,
-    /// Which command of a batch, from 0.
+    /// While it waits for its turn: how many wait that came before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub queued_behind: Option<u64>,
+    /// Which command of a batch, from 0; of commands side by side, one.
     pub command_index: u32,
     /// How many commands there are.
     pub command_count: u32,
@@ -84,6 +89,7 @@ impl Heartbeat {
             phase,
             execution_id,
             sandbox_id: None,
+            queued_behind: None,
             command_index: 0,
             command_count: 1,
             pid: None,

@@ -27,7 +27,10 @@ mod reader;
 pub mod schema;
 
 pub use approval::ApprovalRequest;
-pub use batch::{BatchCommand, BatchInput, BatchItem, BatchItemOutcome, BatchOutcome, BatchResult};
+pub use batch::{
+    BatchCommand, BatchCommandInput, BatchInput, BatchItem, BatchItemOutcome, BatchOutcome,
+    BatchResult,
+};
 pub use budget::{
     BudgetStatus, CanSpend, CanSpendInput, Circuit, CreateBudgetInput, DeleteBudgetInput,
     DeletedBudget, GetBudgetInput, Period, SpendBudgetInput,

@@ -1,7 +1,10 @@
 //! How fast, and how many at once: limits that a whole fleet shares.
 //!
 //! A provider that limits creations per second or sandboxes at once does so for the whole
-//! account, so every worker asks here first. Time is Redis's, the same for all.
+//! account, so every worker asks here first. Who is not let in stands in a queue and asks again;
+//! who came first is let in first, on whichever worker it waits. A holder that dies loses its
+//! permit when its lease ends, a waiter that dies its place after [`PATIENCE`]. Time is Redis's, the
+//! same for all.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,6 +13,14 @@ use airlock_store::Connection;
 use redis::Script;
 
 use crate::Error;
+
+/// How long a waiter keeps its place without asking again: longer than a retry takes, so that an
+/// attempt that takes over waits where the one before it did.
+const PATIENCE: Duration = Duration::from_mins(1);
+/// Who waits for a permit asks again after this, and a little later for each that waits before it.
+const FIRST_LOOK: Duration = Duration::from_millis(200);
+const LOOK_LATER: Duration = Duration::from_millis(50);
+const LAST_LOOK: Duration = Duration::from_secs(2);
 
 /// A rate: one token each `interval`, up to `burst` saved.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -20,20 +31,36 @@ pub struct Rate {
     pub burst: u32,
 }
 
-/// What asking for a permit came to.
+/// What is let in. The same on every worker; the default lets everything in.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct AdmissionLimits {
+    /// Holders at the same time; any number if absent. At least 1.
+    pub at_once: Option<u32>,
+    /// New holders per time; any rate if absent.
+    pub rate: Option<Rate>,
+}
+
+impl AdmissionLimits {
+    /// Whether there is nothing to ask for.
+    pub const fn is_unlimited(&self) -> bool {
+        self.at_once.is_none() && self.rate.is_none()
+    }
+}
+
+/// What asking came to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Permit {
-    /// Held until the lease ends or it is released.
-    Granted {
-        /// How many are held now, this one included.
+pub enum Admitted {
+    /// In, until the lease ends or the permit is released.
+    Yes {
+        /// Permits that are held now, this one included.
         in_use: u64,
     },
-    /// All are taken.
-    Full {
-        /// How many are held.
-        in_use: u64,
-        /// When the first of them ends if its holder does not renew it.
-        next_in: Duration,
+    /// Not yet.
+    NotYet {
+        /// How many wait that came before.
+        before: u64,
+        /// When to ask again.
+        ask_again: Duration,
     },
 }
 
@@ -55,64 +82,77 @@ impl Admission {
     /// Keeps its counts under `prefix`.
     pub fn new(conn: impl Into<Connection>, prefix: &str) -> Self {
         let admit = Script::new(include_str!("lua/admit.lua"));
-        let permit = Script::new(include_str!("lua/permit.lua"));
-        Self { conn: conn.into(), prefix: prefix.into(), scripts: Arc::new((admit, permit)) }
+        let keep = Script::new(include_str!("lua/keep.lua"));
+        Self { conn: conn.into(), prefix: prefix.into(), scripts: Arc::new((admit, keep)) }
     }
 
-    /// Takes one token from the bucket `name`; none if taken, else how long to wait before asking
-    /// again.
-    pub async fn take(&self, name: &str, rate: Rate) -> Result<Option<Duration>, Error> {
-        let interval = micros(rate.interval);
-        let wait_us: u64 = self
-            .scripts
-            .0
-            .key(format!("{}:admission:{{{name}}}:bucket", self.prefix))
-            .arg(interval)
-            .arg(rate.burst.max(1))
-            .invoke_async(&mut self.conn.clone())
-            .await?;
-        Ok((wait_us > 0).then(|| Duration::from_micros(wait_us)))
-    }
-
-    /// Takes one of `limit` permits of `name` for `holder`, or renews the one it has.
-    pub async fn acquire(
+    /// Asks to be let in to `name`; who is not takes a place in the queue, or keeps the one that it
+    /// has. Who is in already has its permit renewed.
+    pub async fn ask(
         &self,
         name: &str,
         holder: &str,
-        limit: u32,
+        limits: &AdmissionLimits,
         lease: Duration,
-    ) -> Result<Permit, Error> {
-        let lease_ms = u64::try_from(lease.as_millis()).unwrap_or(u64::MAX).clamp(1, 1 << 52);
+    ) -> Result<Admitted, Error> {
+        let (interval, burst) =
+            limits.rate.map_or((0, 1), |rate| (micros(rate.interval), rate.burst.max(1)));
         let answer: Vec<u64> = self
             .scripts
-            .1
-            .key(self.permits_key(name))
+            .0
+            .key(self.key(name, "permits"))
+            .key(self.key(name, "queue"))
+            .key(self.key(name, "seen"))
+            .key(self.key(name, "bucket"))
             .arg(holder)
-            .arg(limit)
-            .arg(lease_ms)
+            .arg(limits.at_once.map_or(0, |most| most.max(1)))
+            .arg(millis(lease))
+            .arg(interval)
+            .arg(burst)
+            .arg(millis(PATIENCE))
             .invoke_async(&mut self.conn.clone())
             .await?;
         match answer.as_slice() {
-            [1, in_use] => Ok(Permit::Granted { in_use: *in_use }),
-            [0, in_use, next_ms] => {
-                Ok(Permit::Full { in_use: *in_use, next_in: Duration::from_millis(*next_ms) })
+            [1, in_use] => Ok(Admitted::Yes { in_use: *in_use }),
+            [0, before, wait_us] => {
+                let ask_again = match *wait_us {
+                    0 => {
+                        let later = LOOK_LATER.saturating_mul(u32::try_from(*before).unwrap_or(99));
+                        (FIRST_LOOK + later).min(LAST_LOOK)
+                    }
+                    wait => Duration::from_micros(wait).min(PATIENCE / 4),
+                };
+                Ok(Admitted::NotYet { before: *before, ask_again })
             }
             _ => Err(Error::Corrupt("reply")),
         }
     }
 
-    /// Gives the permit of `holder` back; without one nothing happens.
-    pub async fn release(&self, name: &str, holder: &str) -> Result<(), Error> {
-        let () = redis::cmd("ZREM")
-            .arg(self.permits_key(name))
+    /// Pushes the end of a permit out; true if it was held. One that lapsed stays lapsed.
+    pub async fn renew(&self, name: &str, holder: &str, lease: Duration) -> Result<bool, Error> {
+        let held = self
+            .scripts
+            .1
+            .key(self.key(name, "permits"))
             .arg(holder)
-            .query_async(&mut self.conn.clone())
+            .arg(millis(lease))
+            .invoke_async(&mut self.conn.clone())
             .await?;
+        Ok(held)
+    }
+
+    /// Gives the permit of `holder` back, or its place in the queue; without one nothing happens.
+    pub async fn release(&self, name: &str, holder: &str) -> Result<(), Error> {
+        let mut pipe = redis::pipe();
+        for kind in ["permits", "queue", "seen"] {
+            pipe.cmd("ZREM").arg(self.key(name, kind)).arg(holder).ignore();
+        }
+        let () = pipe.query_async(&mut self.conn.clone()).await?;
         Ok(())
     }
 
-    fn permits_key(&self, name: &str) -> String {
-        format!("{}:admission:{{{name}}}:permits", self.prefix)
+    fn key(&self, name: &str, kind: &str) -> String {
+        format!("{}:admission:{{{name}}}:{kind}", self.prefix)
     }
 }
 
@@ -120,4 +160,8 @@ impl Admission {
 fn micros(duration: Duration) -> u64 {
     const YEAR_US: u64 = 365 * 24 * 3600 * 1_000_000;
     u64::try_from(duration.as_micros()).unwrap_or(YEAR_US).clamp(1, YEAR_US)
+}
+
+fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX).clamp(1, 1 << 45)
 }

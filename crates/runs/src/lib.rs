@@ -18,8 +18,8 @@
 //! `<prefix>:schema`, `<prefix>:admission:{<name>}:...`, `<prefix>:leader:<name>`. The leases are in
 //! another hash slot of a Cluster than the record, so they are a second call.
 //!
-//! [`Admission`] and [`Leadership`] are small neighbours: how fast and how many sandboxes a fleet
-//! creates, and which process reaps.
+//! [`Admission`], [`Breaker`] and [`Leadership`] are small neighbours: how fast and how many sandboxes
+//! a fleet creates, whether their provider is up, and which process reaps.
 //!
 //! ```no_run
 //! # async fn example(
@@ -55,7 +55,7 @@ mod runs;
 mod schema;
 mod scripts;
 
-pub use admission::{Admission, Permit, Rate};
+pub use admission::{Admission, AdmissionLimits, Admitted, Rate};
 pub use breaker::{Breaker, BreakerSettings, Pass, Passage};
 pub use error::Error;
 pub use leadership::Leadership;

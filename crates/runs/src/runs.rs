@@ -11,7 +11,10 @@ use serde_json::Value;
 
 use crate::record::{command_field, note_field, phase_word};
 use crate::scripts::Scripts;
-use crate::{BoundSandbox, Error, Fence, Leadership, Lease, Record, RunKey, payload, schema};
+use crate::{
+    Admission, BoundSandbox, Breaker, BreakerSettings, Error, Fence, Leadership, Lease, Record,
+    RunKey, payload, schema,
+};
 
 /// The record outlives the lease of its sandbox by this much, so that the reaper can read it.
 const OUTLIVES_LEASE: Duration = Duration::from_hours(1);
@@ -327,6 +330,16 @@ impl Runs {
     /// Stands for the seat `name` beside these records.
     pub fn leadership(&self, name: &str) -> Leadership {
         Leadership::new(self.conn.clone(), &self.prefix, name)
+    }
+
+    /// The fleet's limits beside these records.
+    pub fn admission(&self) -> Admission {
+        Admission::new(self.conn.clone(), &self.prefix)
+    }
+
+    /// The fleet's breaker `name` beside these records.
+    pub fn breaker(&self, name: &str, settings: BreakerSettings) -> Breaker {
+        Breaker::new(self.conn.clone(), &self.prefix, name, settings)
     }
 
     async fn unless_renewed(&self, mut lease: Lease, now_ms: i64) -> Result<Option<Lease>, Error> {

@@ -1,31 +1,41 @@
 //! What a whole fleet shares: rates, permits, leadership.
+#![expect(clippy::unwrap_used, reason = "a panic is how a test fails")]
 
 use std::time::{Duration, Instant};
 
-use airlock_runs::{Admission, Leadership, Permit, Rate};
+use airlock_runs::{Admission, AdmissionLimits, Admitted, Leadership, Rate};
 use airlock_testing::{RedisServer, redis_servers};
 use tokio::time::sleep;
 
 const SHORT: Duration = Duration::from_millis(150);
 const LONG: Duration = Duration::from_mins(1);
 
+const AT_ONCE: AdmissionLimits = AdmissionLimits { at_once: Some(7), rate: None };
+
+async fn ask(admission: &Admission, holder: &str, limits: &AdmissionLimits) -> Admitted {
+    admission.ask("e2b", holder, limits, LONG).await.unwrap()
+}
+
+fn is_in(answer: Admitted) -> bool {
+    matches!(answer, Admitted::Yes { .. })
+}
+
 #[tokio::test]
-async fn a_burst_is_taken_at_once_and_the_rest_at_the_rate() {
+async fn a_burst_is_let_in_at_once_and_the_rest_at_the_rate() {
     for binary in redis_servers() {
         let server = RedisServer::start(&binary);
         let admission = Admission::new(server.connect().await, "airlock");
         let rate = Rate { interval: Duration::from_hours(1), burst: 5 };
-        let mut takers = tokio::task::JoinSet::new();
-        for _ in 0..50 {
+        let limits = AdmissionLimits { at_once: None, rate: Some(rate) };
+        let mut askers = tokio::task::JoinSet::new();
+        for n in 0..50 {
             let admission = admission.clone();
-            takers.spawn(async move { admission.take("e2b", rate).await.unwrap() });
+            askers.spawn(async move { ask(&admission, &format!("h{n}"), &limits).await });
         }
-        let waits = takers.join_all().await;
-        assert_eq!(waits.iter().filter(|wait| wait.is_none()).count(), 5);
-        for wait in waits.into_iter().flatten() {
-            assert!(wait <= rate.interval && wait > Duration::from_mins(59), "{wait:?}");
-        }
-        assert_eq!(admission.take("another", rate).await.unwrap(), None);
+        let answers = askers.join_all().await;
+        assert_eq!(answers.iter().filter(|answer| is_in(**answer)).count(), 5);
+        let other = admission.ask("another", "h0", &limits, LONG).await.unwrap();
+        assert!(is_in(other), "{other:?}");
     }
 }
 
@@ -35,11 +45,14 @@ async fn who_waits_as_long_as_told_is_let_in() {
         let server = RedisServer::start(&binary);
         let admission = Admission::new(server.connect().await, "airlock");
         let rate = Rate { interval: Duration::from_millis(40), burst: 2 };
+        let limits = AdmissionLimits { at_once: None, rate: Some(rate) };
         let begin = Instant::now();
-        for _ in 0..6 {
-            while let Some(wait) = admission.take("e2b", rate).await.unwrap() {
-                assert!(wait <= rate.interval, "{wait:?}");
-                sleep(wait).await;
+        for n in 0..6 {
+            while let Admitted::NotYet { ask_again, .. } =
+                ask(&admission, &format!("h{n}"), &limits).await
+            {
+                assert!(ask_again <= rate.interval, "{ask_again:?}");
+                sleep(ask_again).await;
             }
         }
         // Two at once, four at one each 40 ms.
@@ -48,24 +61,47 @@ async fn who_waits_as_long_as_told_is_let_in() {
 }
 
 #[tokio::test]
-async fn no_more_permits_than_the_limit_are_held() {
+async fn no_more_than_the_limit_are_in() {
     for binary in redis_servers() {
         let server = RedisServer::start(&binary);
         let admission = Admission::new(server.connect().await, "airlock");
-        let mut takers = tokio::task::JoinSet::new();
-        for holder in 0..40 {
+        let mut askers = tokio::task::JoinSet::new();
+        for n in 0..40 {
             let admission = admission.clone();
-            takers.spawn(async move {
-                admission.acquire("e2b", &format!("h{holder}"), 7, LONG).await.unwrap()
-            });
+            askers.spawn(async move { ask(&admission, &format!("h{n}"), &AT_ONCE).await });
         }
-        let answers = takers.join_all().await;
-        let granted = answers.iter().filter(|a| matches!(a, Permit::Granted { .. })).count();
-        assert_eq!(granted, 7);
+        let answers = askers.join_all().await;
+        assert_eq!(answers.iter().filter(|answer| is_in(**answer)).count(), 7);
         assert!(answers.iter().all(|answer| match answer {
-            Permit::Granted { in_use } => (1..=7).contains(in_use),
-            Permit::Full { in_use, next_in } => *in_use == 7 && *next_in <= LONG,
+            Admitted::Yes { in_use } => (1..=7).contains(in_use),
+            Admitted::NotYet { before, .. } => *before < 40,
         }));
+    }
+}
+
+#[tokio::test]
+async fn who_came_first_is_let_in_first_whoever_asks_first() {
+    for binary in redis_servers() {
+        let server = RedisServer::start(&binary);
+        let [one, two] = [
+            Admission::new(server.connect().await, "airlock"),
+            Admission::new(server.connect().await, "airlock"),
+        ];
+        let limits = AdmissionLimits { at_once: Some(1), rate: None };
+        assert!(is_in(ask(&one, "a", &limits).await));
+        for (n, waiter) in ["b", "c", "d"].into_iter().enumerate() {
+            let Admitted::NotYet { before, .. } = ask(&two, waiter, &limits).await else {
+                panic!("let in: {waiter}")
+            };
+            assert_eq!(before, n as u64);
+        }
+        one.release("e2b", "a").await.unwrap();
+        assert!(!is_in(ask(&one, "d", &limits).await), "it came last");
+        assert!(!is_in(ask(&two, "c", &limits).await));
+        assert!(is_in(ask(&one, "b", &limits).await));
+        two.release("e2b", "c").await.unwrap();
+        one.release("e2b", "b").await.unwrap();
+        assert!(is_in(ask(&one, "d", &limits).await), "the one before it gave up");
     }
 }
 
@@ -74,20 +110,23 @@ async fn a_permit_is_renewed_released_and_lost_when_its_holder_dies() {
     for binary in redis_servers() {
         let server = RedisServer::start(&binary);
         let admission = Admission::new(server.connect().await, "airlock");
-        let acquire = |holder: &'static str, lease| {
+        let limits = AdmissionLimits { at_once: Some(1), rate: None };
+        let granted = Admitted::Yes { in_use: 1 };
+        let ask = |holder: &'static str, lease| {
             let admission = admission.clone();
-            async move { admission.acquire("e2b", holder, 1, lease).await.unwrap() }
+            async move { admission.ask("e2b", holder, &limits, lease).await.unwrap() }
         };
-        let granted = Permit::Granted { in_use: 1 };
-        assert_eq!(acquire("one", LONG).await, granted);
-        assert_eq!(acquire("one", SHORT).await, granted, "renewed");
-        let Permit::Full { next_in, .. } = acquire("two", SHORT).await else { panic!("granted") };
-        assert!(next_in <= SHORT);
-        sleep(next_in + Duration::from_millis(5)).await;
-        assert_eq!(acquire("two", LONG).await, granted, "the first holder did not renew");
+        assert_eq!(ask("one", SHORT).await, granted);
+        assert!(admission.renew("e2b", "one", SHORT * 2).await.unwrap());
+        assert!(!admission.renew("e2b", "two", LONG).await.unwrap(), "it holds none");
+        sleep(SHORT + Duration::from_millis(5)).await;
+        assert!(!is_in(ask("two", LONG).await), "the first one renewed");
+        sleep(SHORT).await;
+        assert_eq!(ask("two", LONG).await, granted, "and then no more");
+        assert!(!admission.renew("e2b", "one", LONG).await.unwrap());
         admission.release("e2b", "two").await.unwrap();
         admission.release("e2b", "two").await.unwrap();
-        assert_eq!(acquire("one", LONG).await, granted);
+        assert_eq!(ask("one", LONG).await, granted);
     }
 }
 
