@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use airlock_contract::{Limits, NetworkInput, Usd};
+use airlock_runs::{AdmissionLimits, BreakerSettings};
 
 /// Settings of the engine. [`Config::default`] suits a laptop and E2B's cloud alike.
 #[derive(Clone, Debug)]
@@ -22,6 +23,10 @@ pub struct Config {
     pub slice: Duration,
     /// How long a sandbox lives if nobody renews it.
     pub lease: LeaseLengths,
+    /// How many sandboxes the whole fleet may have, and how fast it may create them.
+    pub admission: AdmissionConfig,
+    /// When the whole fleet takes the sandbox provider to be down.
+    pub breaker: BreakerSettings,
     /// References that `secretEnv` may use, such as `env:NPM_TOKEN` or `file:/run/secrets/x`; a
     /// trailing `*` allows every reference that begins so. Empty: none.
     pub secret_env: Vec<String>,
@@ -76,6 +81,22 @@ pub struct LeaseLengths {
     pub max: Duration,
 }
 
+/// The fleet's limits on sandboxes: what the provider allows the account of all workers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct AdmissionConfig {
+    /// Sandboxes at once, and new ones a time. Default: no limits.
+    pub limits: AdmissionLimits,
+    /// How long an attempt waits for its turn before it fails retryably. Default 5 min, below the
+    /// 15 min by which a reservation outlives what it covers.
+    pub wait: Duration,
+}
+
+impl Default for AdmissionConfig {
+    fn default() -> Self {
+        Self { limits: AdmissionLimits::default(), wait: Duration::from_mins(5) }
+    }
+}
+
 /// An account that is made at its first use.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct AutoCreate {
@@ -95,6 +116,8 @@ impl Default for Config {
             margins: Margins::default(),
             slice: Duration::from_mins(15),
             lease: LeaseLengths::default(),
+            admission: AdmissionConfig::default(),
+            breaker: BreakerSettings::default(),
             secret_env: Vec::new(),
             auto_create: None,
             network: None,

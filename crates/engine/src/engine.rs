@@ -9,12 +9,13 @@ use airlock_contract::Failure;
 use airlock_e2b::Client;
 use airlock_policy::Gate;
 use airlock_redaction::Redactor;
-use airlock_runs::Runs;
+use airlock_runs::{Admission, Breaker, Runs};
 use parking_lot::RwLock;
 use tokio_util::task::TaskTracker;
 
 use crate::config::Config;
 use crate::failure;
+use crate::run::PROVIDER;
 use crate::secrets::SecretSource;
 
 /// What an engine is made of.
@@ -65,6 +66,10 @@ pub(crate) struct Core {
     pub(crate) prices: PriceCard,
     pub(crate) secrets: Arc<dyn SecretSource>,
     pub(crate) config: Config,
+    /// How many sandboxes the fleet may have, and how fast.
+    pub(crate) admission: Admission,
+    /// Whether the sandbox provider is up, as the fleet knows it.
+    pub(crate) breaker: Breaker,
     /// Clean-ups that must run to their end.
     pub(crate) tasks: TaskTracker,
 }
@@ -90,6 +95,8 @@ impl Engine {
     /// An engine of these parts.
     pub fn new(parts: Parts) -> Self {
         let core = Core {
+            admission: parts.runs.admission(),
+            breaker: parts.runs.breaker(PROVIDER, parts.config.breaker),
             gate: RwLock::new(Arc::new(parts.gate)),
             redactor: RwLock::new(parts.redactor),
             ledger: parts.ledger,

@@ -30,8 +30,9 @@ mod reaper;
 mod run;
 mod secrets;
 
+pub use airlock_runs::{AdmissionLimits, BreakerSettings, Rate};
 pub use alerts::Alerts;
-pub use config::{AutoCreate, Config, LeaseLengths, Margins, OutputCaps};
+pub use config::{AdmissionConfig, AutoCreate, Config, LeaseLengths, Margins, OutputCaps};
 pub use context::{Attempt, Ending, Liveness, RunContext, StopReason};
 pub use doors::{decide, invalid_input};
 pub use engine::{Engine, Parts};

@@ -19,6 +19,10 @@ pub const SPENT: &str = "airlock_spent_nanousd_total";
 pub const ALERTS: &str = "airlock_budget_alerts_total";
 /// How long it took to create a sandbox.
 pub const SANDBOX_CREATE: &str = "airlock_sandbox_create_seconds";
+/// How long runs waited for the fleet to have room for a sandbox; only those that were let in.
+pub const QUEUED: &str = "airlock_sandbox_queue_seconds";
+/// Calls that were not made because the fleet takes the sandbox provider to be down.
+pub const BREAKER_REFUSALS: &str = "airlock_sandbox_breaker_refusals_total";
 /// Secrets that were masked in output.
 pub const REDACTIONS: &str = "airlock_redactions_total";
 /// Heartbeats handed to the door.
@@ -39,6 +43,8 @@ pub fn describe() {
     describe_counter!(SPENT, "Nano-dollars booked");
     describe_counter!(ALERTS, "Alert thresholds of budgets that were crossed, by percent");
     describe_histogram!(SANDBOX_CREATE, Unit::Seconds, "Time to create a sandbox");
+    describe_histogram!(QUEUED, Unit::Seconds, "Time that runs waited for room for a sandbox");
+    describe_counter!(BREAKER_REFUSALS, "Calls not made because the provider is taken to be down");
     describe_counter!(REDACTIONS, "Secrets masked in output");
     describe_counter!(HEARTBEATS, "Heartbeats handed to the door");
     describe_counter!(HAND_OVERS, "Runs handed over to a later attempt, by reason");
@@ -84,6 +90,14 @@ pub(crate) fn budget_alert(threshold: u8) {
 
 pub(crate) fn sandbox_created(took: Duration) {
     histogram!(SANDBOX_CREATE).record(took.as_secs_f64());
+}
+
+pub(crate) fn queued(time: Duration) {
+    histogram!(QUEUED).record(time.as_secs_f64());
+}
+
+pub(crate) fn refused_by_breaker() {
+    counter!(BREAKER_REFUSALS).increment(1);
 }
 
 pub(crate) fn redactions(count: u64) {

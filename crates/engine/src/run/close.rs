@@ -55,6 +55,7 @@ impl Run {
         reach(Point::KillBilled).await;
         self.live = None;
         if killed {
+            self.leave_room(bound.slot).await;
             self.core.runs.unbind_sandbox(&self.key, self.fence, bound.slot).await?;
             reach(Point::KillUnbound).await;
         }

@@ -15,6 +15,7 @@ mod capture;
 mod claim;
 mod close;
 mod conclude;
+mod create;
 mod decide;
 mod follow;
 mod job;
@@ -27,17 +28,20 @@ mod slices;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use airlock_contract::{AccountId, ExecutionId, Failure, Phase, RunIdentity};
 use airlock_redaction::Redactor;
 use airlock_runs::{CommandState, Fence, RunKey};
 use futures_util::FutureExt as _;
 use serde_json::Value;
+use tokio_util::task::AbortOnDropHandle;
 
 pub(crate) use approve::hosts_of;
 pub(crate) use capture::Texts;
 pub(crate) use conclude::replay;
+use create::Created;
+pub(crate) use create::PROVIDER;
 pub(crate) use decide::{decide, denied, redacted};
 pub(crate) use job::Job;
 pub(crate) use launch::CommandEnd;
@@ -135,6 +139,10 @@ pub(crate) struct Run {
     /// First claim, in milliseconds since 1970.
     pub(crate) claimed_at_ms: i64,
     pub(crate) live: Option<Live>,
+    /// A sandbox on its way. It is let go of with the run: a later attempt finds what came of it.
+    pub(crate) creating: Option<AbortOnDropHandle<Result<Created, Halt>>>,
+    /// When a renewal of its lease was tried last.
+    pub(crate) renewal: Option<Instant>,
     /// The command that is being followed.
     pub(crate) following: Option<Following>,
     /// Whether a person approved it.
@@ -180,6 +188,8 @@ impl Run {
             hold: None,
             claimed_at_ms: now_ms(),
             live: None,
+            creating: None,
+            renewal: None,
             following: None,
             approved: false,
             approval_ttl: None,

@@ -1,4 +1,4 @@
-//! The run's sandbox: found or created, bound in the record, kept alive, killed.
+//! The run's sandbox: asked for (`create.rs`), bound in the record, kept alive, killed.
 //!
 //! Creation carries the execution's id as idempotency key and as metadata, so that a reply that was
 //! lost does not leave a second sandbox: a retry finds the first one. Whoever finds another one
@@ -8,22 +8,24 @@ use std::collections::BTreeMap;
 use std::time::{Duration, Instant, SystemTime};
 
 use airlock_contract::{Failure, FailureType, Phase};
-use airlock_e2b::{CreateSandbox, ListQuery, Network, Sandbox};
+use airlock_e2b::{Network, Sandbox};
 use airlock_runs::{Bind, BoundSandbox, Lease};
 use secrecy::{ExposeSecret as _, SecretString};
+use tokio_util::task::AbortOnDropHandle;
 
+use super::create::Created;
 use super::{Halt, Run, billed, now_ms, rfc3339};
+use crate::failure;
 use crate::faultpoint::{Point, reach};
-use crate::{failure, metrics};
-
-/// The label that says when creation was asked for, in milliseconds since 1970.
-const CREATED: &str = "createdAtMs";
 
 /// Slots of a sandbox that replaces a lost one begin here.
 const GENERATION: u32 = 10_000;
 
 /// The shortest lease that can be asked for.
 const SHORTEST: Duration = Duration::from_secs(1);
+
+/// A renewal that failed is tried again after this.
+const RENEW_AGAIN: Duration = Duration::from_secs(5);
 
 /// A sandbox that is bound to the run.
 #[derive(Debug)]
@@ -62,60 +64,13 @@ impl Run {
         }
         self.phase(Phase::Creating).await?;
         reach(Point::SandboxCreating).await;
-        let found = if self.resumed { self.find(spec).await? } else { None };
-        let (sandbox, created_at_ms) = match found {
-            Some(found) => found,
-            None => self.create(spec).await?,
-        };
+        let creation = self.core.tasks.spawn(self.creation(spec));
+        let created = self.creating.insert(AbortOnDropHandle::new(creation)).await;
+        self.creating = None;
+        let Created { sandbox, created_at_ms } =
+            created.map_err(|error| failure::internal("creating a sandbox", &error))??;
         reach(Point::SandboxCreated).await;
         self.bind(sandbox, created_at_ms, spec).await
-    }
-
-    /// A sandbox that an earlier attempt created and did not manage to bind.
-    async fn find(&self, spec: &SandboxSpec) -> Result<Option<(Sandbox, i64)>, Halt> {
-        let query = ListQuery {
-            metadata: self.identity_labels(self.slot(spec.slot)),
-            ..ListQuery::default()
-        };
-        let found = self.core.e2b.list(&query).await.map_err(|e| failure::sandbox(&e))?;
-        let Some(info) = found.first() else { return Ok(None) };
-        match self.core.e2b.connect(&info.id, Some(self.lease_length())).await {
-            Ok(sandbox) => {
-                // The creator's own word, so that the lease it may have left is the same lease.
-                let created = info.metadata.get(CREATED).and_then(|ms| ms.parse().ok());
-                Ok(Some((sandbox, created.unwrap_or_else(|| info.started_at.as_millisecond()))))
-            }
-            Err(error) if is_gone(&error) => Ok(None),
-            Err(error) => Err(failure::sandbox(&error).into()),
-        }
-    }
-
-    async fn create(&self, spec: &SandboxSpec) -> Result<(Sandbox, i64), Halt> {
-        let mut metadata = spec.labels.clone();
-        metadata.extend(self.identity_labels(self.slot(spec.slot)));
-        metadata.extend(self.more_labels());
-        let (began, began_ms) = (Instant::now(), now_ms());
-        metadata.insert(CREATED.to_owned(), began_ms.to_string());
-        let mut create = CreateSandbox {
-            metadata,
-            network: spec.network.clone(),
-            idempotency_key: Some(self.creation_key(self.slot(spec.slot))),
-            ..CreateSandbox::new(&spec.template, self.lease_length())
-        };
-        let mut created = self.core.e2b.create(&create).await;
-        if matches!(created, Err(airlock_e2b::Error::Conflict { .. })) {
-            // An earlier attempt asked for another lifetime under this key, and what it got, if
-            // anything, is not there any more: a sandbox that lived would have been found.
-            if let Some((sandbox, created_at_ms)) = self.find(spec).await? {
-                return Ok((sandbox, created_at_ms));
-            }
-            create.idempotency_key =
-                Some(format!("{}-{}", self.creation_key(self.slot(spec.slot)), self.fence.0));
-            created = self.core.e2b.create(&create).await;
-        }
-        let sandbox = created.map_err(|e| failure::sandbox(&e))?;
-        metrics::sandbox_created(began.elapsed());
-        Ok((sandbox, began_ms))
     }
 
     async fn bind(
@@ -198,17 +153,28 @@ impl Run {
         let length = self.lease_length();
         let Some(live) = &mut self.live else { return Ok(()) };
         let left = since(now_ms(), live.bound.lease_until_ms);
+        let tried = self.renewal.is_some_and(|tried| tried.elapsed() < RENEW_AGAIN);
         // The shortest length is what is left when nothing more is paid for.
-        if left > length.mul_f32(0.67) || length <= SHORTEST {
+        if left > length.mul_f32(0.67) || length <= SHORTEST || tried {
             return Ok(());
         }
+        self.renewal = Some(Instant::now());
         let until = now_ms().saturating_add(i64::try_from(length.as_millis()).unwrap_or(i64::MAX));
-        self.core.runs.renew_lease(&self.key, self.fence, live.bound.slot, until).await?;
+        let slot = live.bound.slot;
+        match self.core.runs.renew_lease(&self.key, self.fence, slot, until).await {
+            Ok(()) => {}
+            // Nobody can take the run over meanwhile, so the command need not die of it.
+            Err(airlock_runs::Error::Unavailable(source)) => {
+                tracing::warn!(error = %source, "a lease is not recorded; the sandbox lives on");
+            }
+            Err(error) => return Err(error.into()),
+        }
         reach(Point::RenewNoted).await;
         match self.core.e2b.refresh(&live.bound.id, length).await {
             Ok(()) => {
                 live.bound.lease_until_ms = live.bound.lease_until_ms.max(until);
                 self.pulse.note(|beat| beat.lease_until = rfc3339(until));
+                self.keep_room(slot, length).await;
                 Ok(())
             }
             Err(error) if error.is_retryable() => {
@@ -222,7 +188,7 @@ impl Run {
 
     /// Heartbeat timeout (else time to the deadline), retry backoff and slack; never more than the
     /// reservation pays for.
-    fn lease_length(&self) -> Duration {
+    pub(super) fn lease_length(&self) -> Duration {
         let config = &self.core.config.lease;
         let to_deadline = || {
             let deadline = self.attempt.deadline?;
@@ -242,35 +208,6 @@ impl Run {
             slot = slot.saturating_add(GENERATION);
         }
         slot
-    }
-
-    fn creation_key(&self, slot: u32) -> String {
-        match slot {
-            0 => self.execution().to_string(),
-            _ => format!("{}-{slot}", self.execution()),
-        }
-    }
-
-    fn identity_labels(&self, slot: u32) -> BTreeMap<String, String> {
-        BTreeMap::from([
-            ("executionId".to_owned(), self.execution().to_string()),
-            ("slot".to_owned(), slot.to_string()),
-        ])
-    }
-
-    fn more_labels(&self) -> BTreeMap<String, String> {
-        let identity = &self.identity;
-        [
-            ("runId", self.key.account.as_str()),
-            ("namespace", &identity.namespace),
-            ("workflowId", &identity.workflow_id),
-            ("workflowRunId", &identity.run_id),
-            ("activityId", &identity.activity_id),
-        ]
-        .into_iter()
-        .filter(|(_, value)| !value.is_empty())
-        .map(|(name, value)| (name.to_owned(), value.to_owned()))
-        .collect()
     }
 }
 

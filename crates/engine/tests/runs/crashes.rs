@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use airlock_budget::PriceCard;
 use airlock_contract::ExecutionId;
-use airlock_engine::RunContext as _;
+use airlock_engine::{Config, RunContext as _};
 use airlock_runs::RunKey;
 use serde_json::{Value, json};
 
@@ -22,7 +22,10 @@ const FAULTS: &str = "AIRLOCK_TEST_WORKER_FAULTS";
 async fn worker_process() {
     let job: Value = serde_json::from_str(&std::env::var(JOB).unwrap()).unwrap();
     airlock_engine::faultpoint::arm(&std::env::var(FAULTS).unwrap()).unwrap();
-    let worker = Rig::worker_at(&Address::read(&job)).await;
+    let mut config = Config::default();
+    config.lease.max = Duration::from_secs(job["leaseSeconds"].as_u64().unwrap());
+    config.admission.limits.at_once = job["atOnce"].as_u64().map(|most| most.try_into().unwrap());
+    let worker = Rig::worker_at(&Address::read(&job), config).await;
     let ctx = TestContext::first(job["activity"].as_str().unwrap());
     let input = job["input"].clone();
     let ended = match job["type"].as_str() {
@@ -33,8 +36,10 @@ async fn worker_process() {
 }
 
 /// Runs a first attempt in a process that dies at `point`; gives back once it is dead.
-async fn dies_at(rig: &Rig, point: &str, activity: &str, input: &Value) {
-    let job = json!({ "type": "execute", "activity": activity, "input": input });
+pub(crate) async fn dies_at(rig: &Rig, point: &str, activity: &str, input: &Value) {
+    let lease = rig.config().lease.max.as_secs();
+    let job = json!({ "type": "execute", "activity": activity, "input": input, "leaseSeconds": lease,
+            "atOnce": rig.config().admission.limits.at_once });
     let status = tokio::process::Command::new(std::env::current_exe().unwrap())
         .args(["--exact", "crashes::worker_process", "--ignored", "--nocapture"])
         .env(JOB, rig.address().write(job).to_string())

@@ -6,6 +6,7 @@
 mod batch;
 mod crashes;
 mod endings;
+mod fleet;
 mod hand_over;
 mod reaper;
 mod refusals;

@@ -16,7 +16,7 @@ use airlock_engine::{
 use airlock_policy::Gate;
 use airlock_redaction::Redactor;
 use airlock_runs::Runs;
-use airlock_sandbox_host::Host;
+use airlock_sandbox_host::{Fault, Host};
 use airlock_testing::{RedisServer, connect};
 use async_trait::async_trait;
 use parking_lot::Mutex;
@@ -26,6 +26,7 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
+use tokio::task::JoinHandle;
 
 /// The account that every test spends from.
 pub(crate) const ACCOUNT: &str = "team/run-1";
@@ -88,9 +89,39 @@ impl Rig {
     }
 
     /// A worker with connections of its own, by whatever stands between.
-    pub(crate) async fn worker_at(address: &Address) -> Engine {
+    pub(crate) async fn worker_at(address: &Address, config: Config) -> Engine {
         let redis = connect(&format!("redis://{}/", address.redis)).await;
-        engine(redis, client(address.sandboxes), Config::default(), Arc::new(NoSecrets))
+        engine(redis, client(address.sandboxes), config, Arc::new(NoSecrets))
+    }
+
+    /// What every worker is configured with.
+    pub(crate) fn config(&self) -> &Config {
+        &self.config
+    }
+
+    /// From now on the sandbox provider does this.
+    pub(crate) fn fault(&self, fault: Fault) {
+        self.host.faults().unwrap().add(vec![fault]).unwrap();
+    }
+
+    /// How often the requests that faults are about were made, and then no more of that.
+    pub(crate) fn mend(&self) -> u64 {
+        let faults = self.host.faults().unwrap();
+        let seen = faults.report().iter().map(|report| report.seen).sum();
+        faults.clear();
+        seen
+    }
+
+    /// Starts a first attempt of its own and leaves it running.
+    pub(crate) fn begin(
+        &self,
+        activity: &str,
+        mut input: Value,
+    ) -> (Arc<TestContext>, JoinHandle<Result<Value, Ending>>) {
+        input["runId"] = json!(ACCOUNT);
+        let ctx = Arc::new(TestContext::first(activity));
+        let (worker, mine) = (self.worker(), ctx.clone());
+        (ctx, tokio::spawn(async move { worker.execute(&*mine, input).await }))
     }
 
     /// Where the servers are.
@@ -313,6 +344,7 @@ async fn host() -> (Host, Client, TempDir) {
     let listen = "127.0.0.1:0".parse().unwrap();
     let mut config = airlock_sandbox_host::Config::new(listen, key(), dir.path().join("data"));
     config.init = Some(airlock_testing::sandbox_init());
+    config.faults = Some(Vec::new());
     let host = Host::start(config).await.unwrap();
     let client = client(host.local_addr());
     (host, client, dir)
@@ -323,5 +355,7 @@ fn client(address: SocketAddr) -> Client {
     let base = format!("http://{address}");
     let mut config = airlock_e2b::Config::new(base.parse().unwrap(), key());
     config.sandbox_url = Some(base.parse().unwrap());
+    // A test that wants several tries makes them.
+    config.timeouts.attempts = 1;
     Client::new(config).unwrap()
 }
