@@ -121,7 +121,7 @@ impl Run {
             .any(|(index, s)| *index < Job::FIRST_SETUP && *s == CommandState::Starting);
         if started {
             let failure = self.outcome_unknown("its sandbox is gone");
-            return self.give_up(failure).await;
+            return Box::pin(self.give_up(failure)).await;
         }
         if let Err(halt) = self.end_sandbox().await {
             return self.halted_again(halt);
