@@ -8,7 +8,7 @@ export AIRLOCK_SANDBOX_INIT := $(TARGET)/debug/airlock-sandbox-init
 CARGO ?= cargo
 ARGS ?=
 
-.PHONY: help dev demo test chaos check tools bench fmt conformance clean-dev
+.PHONY: help dev demo test chaos check tools bench fmt conformance fuzz clean-dev
 
 help: ## Say what there is
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
@@ -53,6 +53,9 @@ fmt: ## Format the code
 conformance: ## Official E2B SDKs against the sandbox host
 	@$(CARGO) build --quiet --locked --workspace --bins
 	@python3 scripts/conformance.py $(ARGS)
+
+fuzz: ## Every fuzz target for a minute; ARGS="paths --seconds 600" for one, ARGS=--list to see them
+	@python3 scripts/fuzz.py $(ARGS)
 
 clean-dev: ## Forget the data of `make dev`
 	rm -rf .dev/data

@@ -5,6 +5,8 @@ mod config;
 mod control;
 mod envd;
 mod error;
+#[doc(hidden)]
+pub mod fuzzing;
 mod ids;
 mod transport;
 

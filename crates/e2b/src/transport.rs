@@ -195,7 +195,7 @@ impl Refusal {
         Self::parse(status, &headers, &body)
     }
 
-    fn parse(status: u16, headers: &HeaderMap, body: &[u8]) -> Self {
+    pub(crate) fn parse(status: u16, headers: &HeaderMap, body: &[u8]) -> Self {
         let parsed = serde_json::from_slice::<ErrorBody>(body);
         let (code, message) = match parsed {
             Ok(body) => {

@@ -25,7 +25,7 @@ pub(crate) const MAX_LINE: usize = 1 << 20;
 pub(crate) const UID_RANGE: u32 = 65_536;
 
 /// Everything the init needs to know to build one sandbox.
-#[derive(Clone, Serialize, Deserialize)]
+#[derive(Clone, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct BootSpec {
     pub(crate) sandbox_id: String,

@@ -26,6 +26,8 @@ mod drain;
 mod envd;
 mod error;
 pub mod faults;
+#[doc(hidden)]
+pub mod fuzzing;
 #[allow(
     warnings,
     missing_docs,

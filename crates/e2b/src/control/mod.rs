@@ -18,7 +18,7 @@ mod call;
 mod client;
 mod list;
 mod types;
-mod wire;
+pub(crate) mod wire;
 
 pub use client::Client;
 pub use types::{CreateSandbox, ListQuery, Metric, Network, Order, SandboxInfo, SandboxState};

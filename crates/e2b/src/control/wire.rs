@@ -64,7 +64,7 @@ pub(super) fn whole_seconds(duration: Duration) -> u64 {
 /// The reply to creation and connection.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub(super) struct SandboxReply {
+pub(crate) struct SandboxReply {
     #[serde(rename = "sandboxID")]
     pub(super) sandbox_id: String,
     #[serde(rename = "templateID")]
@@ -84,7 +84,7 @@ fn secret<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<SecretStr
 /// The reply to a look at one sandbox, and an entry of a list.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub(super) struct InfoReply {
+pub(crate) struct InfoReply {
     #[serde(rename = "sandboxID")]
     sandbox_id: String,
     #[serde(rename = "templateID")]
@@ -105,7 +105,7 @@ pub(super) struct InfoReply {
 
 impl InfoReply {
     /// The caller's view; an id that could not be used in a URL is refused.
-    pub(super) fn into_info(self, operation: &'static str) -> Result<SandboxInfo, Error> {
+    pub(crate) fn into_info(self, operation: &'static str) -> Result<SandboxInfo, Error> {
         let id = ids::sandbox_id(&self.sandbox_id)
             .map_err(|_| Error::protocol(operation, "a sandbox id with characters no id has"))?
             .to_owned();

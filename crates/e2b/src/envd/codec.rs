@@ -18,7 +18,7 @@ const MAX_END: usize = 64 << 10;
 
 /// One envelope.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Frame {
+pub(crate) enum Frame {
     /// A message.
     Message(Bytes),
     /// The end of the stream, in JSON.
@@ -27,7 +27,7 @@ pub(super) enum Frame {
 
 /// Why bytes are no stream of envelopes.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Malformed {
+pub(crate) enum Malformed {
     /// A message over the limit.
     TooLarge,
     /// A flag that this client did not agree to.
@@ -36,23 +36,28 @@ pub(super) enum Malformed {
 
 /// Cuts a stream of bytes into envelopes.
 #[derive(Debug)]
-pub(super) struct Decoder {
+pub(crate) struct Decoder {
     buffer: BytesMut,
     max_message: usize,
 }
 
 impl Decoder {
-    pub(super) fn new(max_message: usize) -> Self {
+    pub(crate) fn new(max_message: usize) -> Self {
         Self { buffer: BytesMut::new(), max_message }
     }
 
+    /// How many bytes wait for the rest of their envelope.
+    pub(crate) fn held(&self) -> usize {
+        self.buffer.len()
+    }
+
     /// Takes bytes from the network.
-    pub(super) fn push(&mut self, chunk: &[u8]) {
+    pub(crate) fn push(&mut self, chunk: &[u8]) {
         self.buffer.extend_from_slice(chunk);
     }
 
     /// The next whole envelope, or `None` until more bytes come.
-    pub(super) fn next(&mut self) -> Result<Option<Frame>, Malformed> {
+    pub(crate) fn next(&mut self) -> Result<Option<Frame>, Malformed> {
         let Some(&[flags, a, b, c, d]) = self.buffer.first_chunk::<HEADER>() else {
             return Ok(None);
         };
@@ -79,7 +84,7 @@ impl Decoder {
 ///
 /// An entry of a repeated field may take two bytes on the wire and a hundred times that in memory,
 /// so the entries are counted before the message is decoded.
-pub(super) fn count_fields(mut message: &[u8]) -> Option<usize> {
+pub(crate) fn count_fields(mut message: &[u8]) -> Option<usize> {
     let mut count = 0;
     while !message.is_empty() {
         let (key, rest) = varint(message)?;
@@ -108,7 +113,7 @@ fn varint(bytes: &[u8]) -> Option<(u64, &[u8])> {
 }
 
 /// One message in its envelope.
-pub(super) fn envelope(message: &impl Message) -> Option<Bytes> {
+pub(crate) fn envelope(message: &impl Message) -> Option<Bytes> {
     let length = u32::try_from(message.encoded_len()).ok()?;
     let mut body = Vec::with_capacity(HEADER + message.encoded_len());
     body.push(0);
@@ -216,7 +221,7 @@ mod tests {
                 decoder.push(chunk);
                 if frames(&mut decoder).is_err() { return Ok(()); }
                 // What is kept is less than one message, whatever lengths were claimed.
-                prop_assert!(decoder.buffer.len() < HEADER + limit.max(MAX_END));
+                prop_assert!(decoder.held() < HEADER + limit.max(MAX_END));
             }
         }
     }

@@ -5,12 +5,12 @@
 //! the rest says what the calls mean. Everything that envd sends is as hostile as the code it
 //! runs: sizes are capped, and a stream without its end message is [`Error::Cut`](crate::Error).
 
-mod codec;
+pub(crate) mod codec;
 mod files;
 mod filesystem;
 mod input;
 mod process;
-mod rpc;
+pub(crate) mod rpc;
 mod run;
 mod sandbox;
 mod signature;

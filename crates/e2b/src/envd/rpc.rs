@@ -233,7 +233,10 @@ async fn expect(
     }
 }
 
-fn decode<Reply: Message + Default>(operation: &'static str, body: Bytes) -> Result<Reply, Error> {
+pub(crate) fn decode<Reply: Message + Default>(
+    operation: &'static str,
+    body: Bytes,
+) -> Result<Reply, Error> {
     if count_fields(&body).is_some_and(|count| count > MAX_FIELDS) {
         return Err(Error::too_large(operation, MAX_FIELDS as u64));
     }
@@ -253,7 +256,7 @@ struct EndError {
     message: String,
 }
 
-fn end(operation: &'static str, payload: &[u8]) -> Result<(), Error> {
+pub(crate) fn end(operation: &'static str, payload: &[u8]) -> Result<(), Error> {
     let end: End = serde_json::from_slice(payload)
         .map_err(|_| Error::protocol(operation, "an end message that is not JSON"))?;
     match end.error {
@@ -267,7 +270,7 @@ fn end(operation: &'static str, payload: &[u8]) -> Result<(), Error> {
 }
 
 /// The meaning of an HTTP answer of envd or of the edge in front of it.
-pub(super) fn refused(operation: &'static str, refusal: &Refusal) -> Error {
+pub(crate) fn refused(operation: &'static str, refusal: &Refusal) -> Error {
     let detail = refusal.detail(operation);
     if refusal.is_gone() {
         return Error::Gone { detail };

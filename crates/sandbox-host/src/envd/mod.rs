@@ -6,22 +6,22 @@
 
 mod auth;
 mod credentials;
-mod files;
+pub(crate) mod files;
 mod filesystem;
 mod metrics;
 mod output;
-mod path;
+pub(crate) mod path;
 mod ports;
 mod process;
 mod reaper;
 mod service;
 pub(crate) mod signature;
 mod terminal;
-mod users;
+pub(crate) mod users;
 mod watch;
 mod watchers;
 mod workers;
-mod xattr;
+pub(crate) mod xattr;
 
 use std::collections::BTreeMap;
 use std::io;
@@ -60,7 +60,7 @@ pub(crate) struct Daemon {
 }
 
 impl Daemon {
-    fn new(spec: &BootSpec) -> io::Result<Self> {
+    pub(crate) fn new(spec: &BootSpec) -> io::Result<Self> {
         let mut envs = spec.envs.clone();
         envs.insert("E2B_SANDBOX".into(), "true".into());
         envs.insert("E2B_SANDBOX_ID".into(), spec.sandbox_id.clone());
@@ -99,18 +99,22 @@ pub(crate) fn serve(
     })
 }
 
-fn router(daemon: &Arc<Daemon>) -> Router {
+/// The remote procedure calls.
+pub(crate) fn calls(daemon: &Arc<Daemon>) -> ConnectRpcService {
     let calls = connectrpc::Router::new();
     let calls = Arc::new(service::Processes::new(Arc::clone(daemon))).register(calls);
     let calls = Arc::new(filesystem::Files::new(Arc::clone(daemon))).register(calls);
     let limits = Limits::default()
         .with_max_request_body_size(MAX_MESSAGE)
         .with_max_message_size(MAX_MESSAGE);
-    let calls = ConnectRpcService::new(calls).with_limits(limits);
+    ConnectRpcService::new(calls).with_limits(limits)
+}
+
+fn router(daemon: &Arc<Daemon>) -> Router {
     let guarded = Router::new()
         .route("/metrics", get(metrics::metrics))
         .route("/envs", get(metrics::envs))
-        .fallback_service(calls)
+        .fallback_service(calls(daemon))
         .layer(axum::middleware::from_fn_with_state(Arc::clone(daemon), forget_exits))
         .layer(axum::middleware::from_fn_with_state(Arc::clone(daemon), auth::require_token));
     Router::new()

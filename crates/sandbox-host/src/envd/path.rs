@@ -7,10 +7,11 @@ const MAX_PATH: usize = 4096;
 
 /// Empty means the home directory, `~` and `~/` are expanded, a relative path starts at home.
 pub(crate) fn resolve(path: &str, user: &User) -> Result<String, String> {
-    if path.len() > MAX_PATH {
+    // The home directory is text of the sandbox's root: it is checked like the path.
+    if path.len().max(user.home.len()) > MAX_PATH {
         return Err("path is too long".into());
     }
-    if path.contains('\0') {
+    if path.contains('\0') || user.home.contains('\0') {
         return Err("path contains a NUL byte".into());
     }
     let home = user.home.trim_end_matches('/');
@@ -66,6 +67,8 @@ mod tests {
             assert_eq!(resolve(given, &user), want.map(str::to_owned), "{given}");
         }
         assert!(resolve("a\0b", &user).is_err());
+        let odd = User { home: "/home\0user".into(), ..user };
+        assert!(resolve("a", &odd).is_err());
     }
 
     proptest! {

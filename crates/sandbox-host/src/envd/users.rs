@@ -44,7 +44,7 @@ fn read(path: &str) -> io::Result<String> {
     Ok(String::from_utf8_lossy(&text).into_owned())
 }
 
-fn parse_user(passwd: &str, name: &str) -> Option<User> {
+pub(crate) fn parse_user(passwd: &str, name: &str) -> Option<User> {
     let fields = |line: &str| line.split(':').map(str::to_owned).collect::<Vec<_>>();
     let line = passwd.lines().map(fields).find(|line| line.len() >= 7 && line[0] == name)?;
     Some(User {
@@ -56,7 +56,7 @@ fn parse_user(passwd: &str, name: &str) -> Option<User> {
     })
 }
 
-fn groups_of(group: &str, user: &User) -> Vec<u32> {
+pub(crate) fn groups_of(group: &str, user: &User) -> Vec<u32> {
     let mut groups = vec![user.gid];
     for line in group.lines() {
         let fields: Vec<&str> = line.split(':').collect();

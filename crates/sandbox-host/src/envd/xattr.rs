@@ -33,7 +33,7 @@ const MAX_TOTAL: usize = 4096;
 const MAX_NAMES: usize = 64 << 10;
 
 /// The metadata that the headers of an upload say; the message of a refusal.
-pub(super) fn from_headers(headers: &HeaderMap) -> Result<BTreeMap<String, String>, String> {
+pub(crate) fn from_headers(headers: &HeaderMap) -> Result<BTreeMap<String, String>, String> {
     let mut metadata = BTreeMap::new();
     let mut total = 0;
     for name in headers.keys() {
@@ -60,7 +60,7 @@ fn is_printable(text: &str) -> bool {
 }
 
 /// Makes `metadata` all the metadata of a file.
-pub(super) fn replace(file: &File, metadata: &BTreeMap<String, String>) -> io::Result<()> {
+pub(crate) fn replace(file: &File, metadata: &BTreeMap<String, String>) -> io::Result<()> {
     let fd = file.as_raw_fd();
     // SAFETY (all three calls): the descriptor is open, names are NUL-terminated, and pointer and
     // length of a buffer describe a live slice.
@@ -80,7 +80,7 @@ pub(super) fn replace(file: &File, metadata: &BTreeMap<String, String>) -> io::R
 }
 
 /// The metadata of what a path leads to; none where it cannot be read.
-pub(super) fn read(path: &Path) -> BTreeMap<String, String> {
+pub(crate) fn read(path: &Path) -> BTreeMap<String, String> {
     let Ok(path) = CString::new(path.as_os_str().as_bytes()) else { return BTreeMap::new() };
     // SAFETY (both calls): path and name are NUL-terminated, and pointer and length of a buffer
     // describe a live slice.

@@ -77,7 +77,7 @@ async fn require_key(State(app): State<App>, request: Request, next: Next) -> Re
 }
 
 /// An answer that is not the asked one.
-pub(super) type Answered<T> = Result<T, Box<Response>>;
+pub(crate) type Answered<T> = Result<T, Box<Response>>;
 
 pub(super) fn refuse<T>(status: StatusCode, message: &str) -> Answered<T> {
     Err(Box::new(error(status, message)))
@@ -87,7 +87,7 @@ pub(super) fn answer(result: Answered<Response>) -> Response {
     result.unwrap_or_else(|answer| *answer)
 }
 
-pub(super) fn parse<T: DeserializeOwned>(body: &[u8]) -> Answered<T> {
+pub(crate) fn parse<T: DeserializeOwned>(body: &[u8]) -> Answered<T> {
     let body = if body.is_empty() { b"{}" } else { body };
     serde_json::from_slice(body)
         .or_else(|failed| refuse(StatusCode::BAD_REQUEST, &format!("invalid body: {failed}")))
@@ -106,7 +106,7 @@ fn find(app: &App, id: &str) -> Answered<Arc<Sandbox>> {
 }
 
 #[derive(Debug, Deserialize)]
-struct CreateBody {
+pub(crate) struct CreateBody {
     #[serde(rename = "templateID")]
     template: Option<String>,
     timeout: Option<i64>,
@@ -119,6 +119,28 @@ struct CreateBody {
     auto_pause: Option<bool>,
     #[serde(rename = "volumeMounts")]
     volume_mounts: Option<Vec<Value>>,
+}
+
+impl CreateBody {
+    /// The template and the environment, if a sandbox can be made of what was asked for.
+    pub(crate) fn check(&self) -> Answered<(&str, &BTreeMap<String, String>)> {
+        static NONE: BTreeMap<String, String> = BTreeMap::new();
+        let Some(template) = self.template.as_deref().filter(|name| !name.is_empty()) else {
+            return refuse(StatusCode::BAD_REQUEST, "templateID: is required");
+        };
+        if self.volume_mounts.as_ref().is_some_and(|mounts| !mounts.is_empty()) {
+            return refuse(StatusCode::BAD_REQUEST, "volumeMounts: this host has no volumes");
+        }
+        let envs = self.envs.as_ref().unwrap_or(&NONE);
+        let is_bad = |(key, value): (&String, &String)| {
+            key.is_empty() || key.contains(['=', '\0']) || value.contains('\0')
+        };
+        if envs.iter().any(is_bad) {
+            let message = "envVars: a name is empty or has '=' or NUL in it";
+            return refuse(StatusCode::BAD_REQUEST, message);
+        }
+        Ok((template, envs))
+    }
 }
 
 async fn create(State(app): State<App>, headers: HeaderMap, body: Bytes) -> Response {
@@ -175,18 +197,8 @@ async fn create_once(app: &App, key: &str, body: &[u8]) -> Answered<Response> {
 
 async fn create_one(app: &App, body: &[u8], default_timeout: i64) -> Answered<Value> {
     let body: CreateBody = parse(body)?;
-    let Some(template) = body.template.filter(|name| !name.is_empty()) else {
-        return refuse(StatusCode::BAD_REQUEST, "templateID: is required");
-    };
-    if body.volume_mounts.is_some_and(|mounts| !mounts.is_empty()) {
-        return refuse(StatusCode::BAD_REQUEST, "volumeMounts: this host has no volumes");
-    }
-    let envs = body.envs.unwrap_or_default();
-    let bad = |text: &str| text.contains('\0');
-    if envs.iter().any(|(key, value)| key.is_empty() || key.contains('=') || bad(key) || bad(value))
-    {
-        return refuse(StatusCode::BAD_REQUEST, "envVars: a name is empty or has '=' or NUL in it");
-    }
+    let (template, envs) = body.check()?;
+    let (template, envs) = (template.to_owned(), envs.clone());
     let timeout = lifetime(app, body.timeout.unwrap_or(default_timeout))?;
     let egress = egress(app, body.allow_internet_access, body.network.as_ref())?;
     let wanted = Wanted {

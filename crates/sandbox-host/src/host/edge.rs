@@ -105,10 +105,10 @@ fn target(host: &str, headers: &HeaderMap) -> Target {
 }
 
 /// `<port>-<id>[-ignored].<domain>`.
-fn host_form(host: &str) -> Option<(u16, &str)> {
+pub(crate) fn host_form(host: &str) -> Option<(u16, &str)> {
     let (label, _domain) = host.split_once('.')?;
     let mut parts = label.split('-');
-    let port = parts.next()?.parse().ok()?;
+    let port = parts.next()?.parse().ok().filter(|port| *port > 0)?;
     let id = parts.next().filter(|id| is_id(id))?;
     Some((port, id))
 }

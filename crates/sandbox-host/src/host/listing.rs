@@ -98,7 +98,7 @@ impl Query {
 
 /// Clients encode the metadata filter three times: each key and value, the query that they form,
 /// and that as one value. The last was undone before.
-fn parse_metadata(text: &str) -> BTreeMap<String, String> {
+pub(crate) fn parse_metadata(text: &str) -> BTreeMap<String, String> {
     let decode = |part: &str| {
         let once = part.replace('+', " ");
         let once = percent_decode_str(&once).decode_utf8_lossy().into_owned();

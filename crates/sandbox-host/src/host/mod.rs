@@ -2,12 +2,12 @@
 
 mod admin;
 mod cgroup;
-mod control;
-mod edge;
-mod egress;
+pub(crate) mod control;
+pub(crate) mod edge;
+pub(crate) mod egress;
 mod idempotency;
 mod launch;
-mod listing;
+pub(crate) mod listing;
 mod messages;
 mod metrics;
 mod probe;

@@ -4,7 +4,7 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 /// Whether nothing may be sent there. With `allow_private` only metadata stays out of reach.
-pub(super) fn is_blocked(address: IpAddr, allow_private: bool) -> bool {
+pub(crate) fn is_blocked(address: IpAddr, allow_private: bool) -> bool {
     let address = address.to_canonical();
     is_metadata(address) || (!allow_private && (!is_public(address) || is_own(address)))
 }

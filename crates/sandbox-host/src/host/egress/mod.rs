@@ -16,6 +16,7 @@ pub(crate) mod rules;
 
 use serde_json::Value;
 
+pub(crate) use addresses::is_blocked;
 pub(crate) use proxy::{Gate, serve};
 use rules::{Invalid, Rules};
 

@@ -1,5 +1,5 @@
 //! No panic, little held back, and the same bytes however a text is cut; redacting twice
-//! changes nothing. `cargo +nightly fuzz run stream`, from `crates/redaction`.
+//! changes nothing. `make fuzz ARGS=redaction_stream`.
 #![no_main]
 
 use std::sync::LazyLock;
