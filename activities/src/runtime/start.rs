@@ -2,9 +2,11 @@
 
 use std::time::{Duration, SystemTime};
 
-use airlock_contract::RunIdentity;
+use airlock_contract::{Heartbeat, RunIdentity};
 use airlock_engine::Attempt;
 use temporalio_common::protos::coresdk::activity_task::Start;
+
+use super::wire;
 
 /// Seconds and nanoseconds since 1970, as on the wire.
 type Timestamp = prost_wkt_types::Timestamp;
@@ -34,10 +36,17 @@ pub(super) fn attempt(start: &Start, task_queue: &str) -> Attempt {
         fence_us: micros(scheduled),
         heartbeat_timeout: positive(start.heartbeat_timeout.as_ref()),
         deadline: deadline(start),
+        previous: previous(start),
         workflow_type: Some(start.workflow_type.clone()).filter(|name| !name.is_empty()),
         activity_type: start.activity_type.clone(),
         task_queue: task_queue.to_owned(),
     }
+}
+
+/// The engine's heartbeat that the attempt before sent last.
+fn previous(start: &Start) -> Option<Heartbeat> {
+    let details = wire::value_of(start.heartbeat_details.first()?).ok()?;
+    serde_json::from_value(details).ok()
 }
 
 /// The earlier of the attempt's end (from its start) and the activity's (from its first schedule).

@@ -69,20 +69,18 @@ pub(crate) async fn run(run: &mut Run, stop: Stop<'_>, input: &BatchInput) -> Re
         return plan(run, input, &inputs).await;
     }
     let canonical = serde_json::to_value(input).unwrap_or_default();
-    if let Some(outcome) = run.claim(&canonical).await? {
+    if let Some(outcome) = stop.or(run.claim(&canonical)).await? {
         return Err(Halt::Over(Box::new(run::replay(&outcome))));
     }
-    stop.check()?;
-    let decisions = run.decide(&inputs).await?;
-    run.approve(&inputs, &decisions, input.approval_id.as_deref()).await?;
-    stop.check()?;
+    let decisions = stop.or(run.decide(&inputs)).await?;
+    stop.or(run.approve(&inputs, &decisions, input.approval_id.as_deref())).await?;
     let mut progress = Progress { items: Vec::with_capacity(inputs.len()), stopped: None };
     for (index, command) in (0..).zip(&inputs) {
         let decision = decisions.get(index as usize);
         let Some(decision) = decision else { break };
         step(run, stop, input, index, command, &decisions, decision, &mut progress).await?;
     }
-    finish(run, input, progress).await
+    finish(run, stop, input, progress).await
 }
 
 #[expect(clippy::too_many_arguments, reason = "one command and the batch around it")]
@@ -141,8 +139,7 @@ async fn run_one(
     shared: bool,
     spec: &run::SandboxSpec,
 ) -> Result<CommandEnd, Halt> {
-    run.sandbox(spec).await?;
-    stop.check()?;
+    stop.or(run.sandbox(spec)).await?;
     let last_in_sandbox = !shared;
     run.command(stop, command, index, !last_in_sandbox).await
 }
@@ -254,7 +251,12 @@ fn item(index: u32, outcome: BatchItemOutcome) -> BatchItem {
     BatchItem { index, outcome, result: None }
 }
 
-async fn finish(run: &mut Run, batch: &BatchInput, progress: Progress) -> Result<Value, Halt> {
+async fn finish(
+    run: &mut Run,
+    stop: Stop<'_>,
+    batch: &BatchInput,
+    progress: Progress,
+) -> Result<Value, Halt> {
     let outcome = progress.stopped.unwrap_or(BatchOutcome::Completed);
     if run.hold.is_none()
         && let Some(first) = batch.runs().next()
@@ -262,7 +264,7 @@ async fn finish(run: &mut Run, batch: &BatchInput, progress: Progress) -> Result
         run.reserve(price(run, batch, &first)).await?;
     }
     let word = serde_json::to_value(outcome).unwrap_or_default();
-    let closed = run.close(word.as_str().unwrap_or_default()).await?;
+    let closed = run.close(stop, word.as_str().unwrap_or_default()).await?;
     let count = |wanted: &[BatchItemOutcome]| {
         let matching = progress.items.iter().filter(|item| wanted.contains(&item.outcome));
         u32::try_from(matching.count()).unwrap_or(u32::MAX)
@@ -286,7 +288,7 @@ async fn finish(run: &mut Run, batch: &BatchInput, progress: Progress) -> Result
         }
     }
     let value = serde_json::to_value(&result).unwrap_or_default();
-    run.finish(&json!({ "v": 1, "result": value })).await?;
+    run.finish(stop, &json!({ "v": 1, "result": value })).await?;
     Ok(value)
 }
 

@@ -21,6 +21,9 @@ pub struct Attempt {
     pub heartbeat_timeout: Option<Duration>,
     /// When this attempt times out.
     pub deadline: Option<SystemTime>,
+    /// The last heartbeat of the attempt before, if there was one and it can be read: a hint, which
+    /// counts only where the run record is gone.
+    pub previous: Option<Heartbeat>,
     /// Workflow type; none for a standalone activity.
     pub workflow_type: Option<String>,
     /// The activity type.

@@ -11,6 +11,7 @@ use airlock_policy::Gate;
 use airlock_redaction::Redactor;
 use airlock_runs::{Admission, Breaker, Runs};
 use parking_lot::RwLock;
+use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::config::Config;
@@ -72,6 +73,8 @@ pub(crate) struct Core {
     pub(crate) breaker: Breaker,
     /// Clean-ups that must run to their end.
     pub(crate) tasks: TaskTracker,
+    /// The process ends: what waits for a slow server tries once more, and no longer.
+    pub(crate) draining: CancellationToken,
 }
 
 impl std::fmt::Debug for Core {
@@ -108,6 +111,7 @@ impl Engine {
             secrets: parts.secrets,
             config: parts.config,
             tasks: TaskTracker::new(),
+            draining: CancellationToken::new(),
         };
         Self { core: Arc::new(core) }
     }
@@ -156,6 +160,7 @@ impl Engine {
     /// once no run is started any more.
     pub async fn drain(&self) {
         self.core.tasks.close();
+        self.core.draining.cancel();
         self.core.tasks.wait().await;
     }
 }

@@ -140,43 +140,39 @@ impl Run {
             return self.plan(inputs, price).await;
         }
         let canonical = serde_json::to_value(input).unwrap_or_default();
-        if let Some(outcome) = self.claim(&canonical).await? {
+        if let Some(outcome) = stop.or(self.claim(&canonical)).await? {
             return Err(Halt::Over(Box::new(run::replay(&outcome))));
         }
         reach(Point::ClaimAfter).await;
-        stop.check()?;
-        let mut decisions = self.decide(inputs).await?;
+        let mut decisions = stop.or(self.decide(inputs)).await?;
         reach(Point::DecideAfter).await;
-        self.approve(inputs, &decisions, input.approval_id.as_deref()).await?;
+        stop.or(self.approve(inputs, &decisions, input.approval_id.as_deref())).await?;
         reach(Point::ApproveAfter).await;
-        stop.check()?;
         self.pulse.phase(airlock_contract::Phase::Reserving);
-        self.reserve(price).await?;
+        stop.or(self.reserve(price)).await?;
         reach(Point::ReserveAfter).await;
         if self.ended(0).is_none() {
-            stop.check()?;
             let spec = self.spec(input, &decisions, 0);
-            self.sandbox(&spec).await?;
+            stop.or(self.sandbox(&spec)).await?;
             reach(Point::SandboxAfter).await;
-            stop.check()?;
         }
         let end = self.command(stop, input, 0, false).await?;
         let decision = decisions.remove(0);
-        let result = self.close_with(input, decision, end).await?;
+        let result = self.close_with(stop, input, decision, end).await?;
         let value = serde_json::to_value(&result).unwrap_or_default();
-        self.finish(&json!({ "v": 1, "result": value })).await?;
+        self.finish(stop, &json!({ "v": 1, "result": value })).await?;
         metrics::run(result.status);
         Ok(value)
     }
 
     async fn close_with(
         &mut self,
+        stop: Stop<'_>,
         input: &ExecuteInput,
         decision: PolicyDecision,
         end: CommandEnd,
     ) -> Result<ExecuteResult, Halt> {
-        let status = status_word(end.status);
-        let closed = self.close(&status).await?;
+        let closed = self.close(stop, &status_word(end.status)).await?;
         let mut result = self.blank(input, decision);
         end.fill(&mut result);
         result.cost = closed.cost;

@@ -2,9 +2,10 @@
 
 use std::time::{Duration, SystemTime};
 
+use airlock_contract::Phase;
 use airlock_runs::{BoundSandbox, Claim, Record};
 use secrecy::SecretString;
-use serde_json::Value;
+use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 
 use super::money::{Noted, bills};
@@ -17,7 +18,10 @@ impl Run {
         let digest = hex::encode(Sha256::digest(input.to_string()));
         let ttl = self.remember();
         match self.core.runs.claim(&self.key, self.fence, &digest, ttl).await? {
-            Claim::Started(_) => Ok(None),
+            Claim::Started(_) => {
+                self.refuse_without_record()?;
+                Ok(None)
+            }
             Claim::Resumed(record) => {
                 self.take_over(record).await?;
                 Ok(None)
@@ -54,6 +58,25 @@ impl Run {
                 Ok(())
             }
         }
+    }
+
+    /// A run that an earlier attempt had started, and that has no record any more, is not started a
+    /// second time: the store lost what it knew.
+    fn refuse_without_record(&mut self) -> Result<(), Halt> {
+        let Some(before) = &self.attempt.previous else { return Ok(()) };
+        let is_ours = before.execution_id == *self.execution();
+        if !is_ours || !(Phase::Starting..=Phase::Settling).contains(&before.phase) {
+            return Ok(());
+        }
+        self.resumed = true;
+        let (sandbox_id, tail) = (before.sandbox_id.clone(), before.tail.clone());
+        let why = "the record of this run is gone";
+        let mut failure = self.outcome_unknown(why);
+        if let Some(details) = failure.details.as_mut() {
+            details["sandboxId"] = json!(sandbox_id);
+            details["lastOutput"] = json!(tail);
+        }
+        Err(failure.into())
     }
 
     /// How long the record must live: beyond this attempt's deadline.

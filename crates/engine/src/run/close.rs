@@ -11,7 +11,7 @@ use serde_json::json;
 
 use super::money::Bill;
 use super::sandbox::since;
-use super::{Halt, Run, now_ms};
+use super::{Halt, Patience, Run, Stop, now_ms};
 use crate::faultpoint::{Point, reach};
 
 /// What a closed run came to.
@@ -24,42 +24,70 @@ pub(crate) struct Closed {
 }
 
 impl Run {
-    /// Kills the sandbox and settles. `status` goes into the audit log.
-    pub(crate) async fn close(&mut self, status: &str) -> Result<Closed, Halt> {
+    /// Kills the sandbox and settles, with patience. `status` goes into the audit log.
+    pub(crate) async fn close(&mut self, stop: Stop<'_>, status: &str) -> Result<Closed, Halt> {
         self.phase(Phase::Settling).await?;
-        self.end_sandbox().await?;
-        let (cost, remaining, warnings) = self.settle().await?;
+        let patience = Patience::new();
+        while let Err(halt) = self.end_sandbox().await {
+            patience.again(stop, halt).await?;
+        }
+        let (cost, remaining, warnings) = loop {
+            match self.settle().await {
+                Ok(settled) => break settled,
+                Err(halt) => patience.again(stop, halt).await?,
+            }
+        };
         self.pulse.note(|beat| beat.cost_usd = cost.spent_usd);
         let receipt = self.receipt(status, &cost).await;
         reach(Point::ReceiptWritten).await;
         Ok(Closed { cost, remaining, warnings, receipt })
     }
 
-    /// Kills the bound sandbox and notes what it is charged for.
+    /// Kills the bound sandbox, notes what it is charged for and forgets it. Whoever is interrupted
+    /// in between does it again.
     pub(crate) async fn end_sandbox(&mut self) -> Result<(), Halt> {
         let Some(live) = &self.live else { return Ok(()) };
-        self.core.runs.check(&self.key, self.fence).await?;
         let bound = live.bound.clone();
-        reach(Point::KillBefore).await;
-        let killed = match self.core.e2b.kill(&bound.id).await {
-            Ok(_) => true,
-            Err(error) => {
-                tracing::warn!(error = %error, sandbox = %bound.id, "left to its lease");
-                false
-            }
-        };
-        reach(Point::KillAfter).await;
-        let until = if killed { now_ms().min(bound.lease_until_ms) } else { bound.lease_until_ms };
+        if self.killed_at_ms.is_none() {
+            self.still_ours().await?;
+            reach(Point::KillBefore).await;
+            self.kill_sandbox().await;
+            reach(Point::KillAfter).await;
+        }
+        let until = self.killed_at_ms.unwrap_or(i64::MAX).min(bound.lease_until_ms);
         let seconds = since(bound.created_at_ms, until).as_secs_f64();
         self.bill(&bound.id, Bill { slot: bound.slot, seconds }).await?;
         reach(Point::KillBilled).await;
-        self.live = None;
-        if killed {
+        if self.killed_at_ms.is_some() {
             self.leave_room(bound.slot).await;
-            self.core.runs.unbind_sandbox(&self.key, self.fence, bound.slot).await?;
+            match self.core.runs.unbind_sandbox(&self.key, self.fence, bound.slot).await {
+                Ok(()) | Err(airlock_runs::Error::Missing) => {}
+                Err(error) => return Err(error.into()),
+            }
             reach(Point::KillUnbound).await;
         }
+        self.live = None;
+        self.killed_at_ms = None;
         Ok(())
+    }
+
+    /// Kills the bound sandbox. One that cannot be killed is left to its lease and the reaper.
+    pub(super) async fn kill_sandbox(&mut self) {
+        let Some(live) = &self.live else { return };
+        match self.core.e2b.kill(&live.bound.id).await {
+            Ok(_) => self.killed_at_ms = Some(now_ms()),
+            Err(error) => {
+                tracing::warn!(error = %error, sandbox = %live.bound.id, "left to its lease");
+            }
+        }
+    }
+
+    /// Whether no later attempt holds the run. A record that is gone is held by nobody.
+    pub(super) async fn still_ours(&self) -> Result<(), Halt> {
+        match self.core.runs.check(&self.key, self.fence).await {
+            Ok(()) | Err(airlock_runs::Error::Missing) => Ok(()),
+            Err(error) => Err(error.into()),
+        }
     }
 
     /// The record that ties the result to the audit log. A log that cannot be written now does

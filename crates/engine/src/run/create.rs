@@ -8,6 +8,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use airlock_contract::{Failure, FailureType, Phase};
@@ -48,6 +49,8 @@ struct Request {
     fence: i64,
     /// Whether an earlier attempt may have asked already.
     resumed: bool,
+    /// Set before the provider is asked.
+    asked: Arc<AtomicBool>,
 }
 
 impl Run {
@@ -72,6 +75,7 @@ impl Run {
             labels,
             fence: self.fence.0,
             resumed: self.resumed,
+            asked: self.asked.sandbox.clone(),
         };
         Box::pin(request.run())
     }
@@ -176,6 +180,7 @@ impl Request {
     }
 
     async fn create(&mut self) -> Result<Created, Halt> {
+        self.asked.store(true, Ordering::Relaxed);
         let (began, began_ms) = (Instant::now(), now_ms());
         self.create.metadata.insert(CREATED.to_owned(), began_ms.to_string());
         let mut created = self.ask(self.core.e2b.create(&self.create)).await?;

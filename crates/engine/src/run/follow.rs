@@ -14,15 +14,16 @@ use super::capture::Channel;
 use super::job::{Place, TAIL_BYTES};
 use super::sandbox::is_gone;
 use super::slices::Paid;
-use super::{Halt, Job, Run, Stop, now_ms, rfc3339};
+use super::{Halt, Job, Run, now_ms, rfc3339};
 use crate::faultpoint::{Point, reach};
 
 /// Most bytes of one read.
 const CHUNK: u64 = 1024 * 1024;
 /// The wrapper ends the command at its time; this much later the engine does.
 const BACKSTOP: Duration = Duration::from_secs(20);
-/// How long a sandbox may not answer before the run is handed to the next attempt.
-const PATIENCE: Duration = Duration::from_mins(1);
+/// How long a sandbox may not answer before the run is handed to the next attempt, which may be
+/// nearer to it.
+const PATIENCE: Duration = Duration::from_secs(150);
 /// The messenger writes no line longer than this.
 const MAX_LINE: usize = 256;
 /// Pace of the reads: quick at first.
@@ -64,12 +65,10 @@ enum Heard {
 
 impl Run {
     /// Launches the job, unless it was, and follows it to its end.
-    pub(crate) async fn follow(&mut self, stop: Stop<'_>, job: &Job) -> Result<Ended, Halt> {
+    pub(crate) async fn follow(&mut self, job: &Job) -> Result<Ended, Halt> {
         let overdue = Instant::now() + job.timeout + BACKSTOP;
-        let mut silent_since: Option<Instant> = None;
         loop {
-            let began = Instant::now();
-            match self.listen(stop, job, overdue).await? {
+            match self.listen(job, overdue).await? {
                 Heard::End(ended) => {
                     reach(Point::FollowEnded).await;
                     self.read_rest().await?;
@@ -88,23 +87,18 @@ impl Run {
                 Heard::Overdue => return self.end_early(job, false).await,
                 Heard::OutOfBudget => return self.end_early(job, true).await,
                 Heard::Cut => {
-                    if began.elapsed() > PATIENCE {
-                        silent_since = None;
-                    }
-                    if silent_since.get_or_insert(began).elapsed() > PATIENCE {
+                    let heard_at = self.following.as_ref().map(|following| following.heard_at);
+                    if heard_at.is_none_or(|heard_at| heard_at.elapsed() > PATIENCE) {
                         return Err(unreachable_sandbox().into());
                     }
-                    tokio::select! {
-                        reason = stop.wait() => return Err(Halt::Stopped(reason)),
-                        () = tokio::time::sleep(Duration::from_millis(500)) => {}
-                    }
+                    tokio::time::sleep(Duration::from_millis(500)).await;
                 }
             }
         }
     }
 
     /// Calls the messenger and listens to it until it has the last word.
-    async fn listen(&mut self, stop: Stop<'_>, job: &Job, overdue: Instant) -> Result<Heard, Halt> {
+    async fn listen(&mut self, job: &Job, overdue: Instant) -> Result<Heard, Halt> {
         let (sandbox, place) = self.followed()?;
         let spool = self.core.config.output.spool;
         let process = shell(&place, &job.user, place.launch(job, spool));
@@ -120,7 +114,6 @@ impl Run {
             let pause = POLLS[polls.min(POLLS.len() - 1)];
             tokio::select! {
                 biased;
-                reason = stop.wait() => return Err(Halt::Stopped(reason)),
                 heard = next_word(&mut stream, &mut line) => match heard {
                     Ok(Word::Running) => {
                         self.pulse.note(|beat| {
@@ -133,12 +126,8 @@ impl Run {
                 },
                 () = tokio::time::sleep(pause) => {
                     polls += 1;
-                    let polled = tokio::select! {
-                        reason = stop.wait() => return Err(Halt::Stopped(reason)),
-                        polled = self.poll() => polled,
-                    };
-                    match polled {
-                        Ok(()) => {}
+                    match self.poll().await {
+                        Ok(()) => self.heard(),
                         Err(error) => return cut_or_halt(error),
                     }
                     if self.pay_on().await? == Paid::Over {
@@ -150,6 +139,12 @@ impl Run {
                     }
                 }
             }
+        }
+    }
+
+    fn heard(&mut self) {
+        if let Some(following) = &mut self.following {
+            following.heard_at = Instant::now();
         }
     }
 
@@ -255,15 +250,19 @@ impl Run {
         Ok(Ended { code: None, timed_out, killed: true, out_of_budget, from_ms, until_ms })
     }
 
-    /// Kills the process tree of the command that is being followed.
-    pub(crate) async fn kill_tree(&self) {
+    /// Kills the process tree of the command that is being followed; whether that was done.
+    pub(crate) async fn kill_tree(&self) -> bool {
         let (Ok((sandbox, place)), Some(following)) = (self.followed(), &self.following) else {
-            return;
+            return false;
         };
         let mut process = shell(&place, &following.user, place.kill());
         process.timeout = Some(Duration::from_secs(10));
-        if let Err(error) = sandbox.run(&process, 1024).await {
-            tracing::warn!(error = %error, "the command's tree was not killed; its sandbox will be");
+        match sandbox.run(&process, 1024).await {
+            Ok(_) => true,
+            Err(error) => {
+                tracing::warn!(error = %error, "the command's tree was not killed");
+                false
+            }
         }
     }
 

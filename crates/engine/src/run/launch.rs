@@ -5,6 +5,8 @@
 //! the lock, or a whole script and no lock: nothing ran yet, and it is started now. Neither of the
 //! two means that somebody took them away: then nobody knows, and it is not run again.
 
+use std::time::Instant;
+
 use airlock_contract::{
     Artifact, ExecuteInput, ExecuteResult, Failure, FailureType, Phase, RunStatus,
 };
@@ -17,7 +19,7 @@ use super::capture::Capture;
 use super::follow::Ended;
 use super::job::{Owner, Place};
 use super::sandbox::{is_gone, since};
-use super::{Following, Halt, Job, Run, Stop, Texts, now_ms, rfc3339};
+use super::{Following, Halt, Job, Patience, Run, Stop, Texts, now_ms, rfc3339};
 use crate::faultpoint::{Point, reach};
 use crate::metrics;
 
@@ -81,12 +83,11 @@ impl Run {
         self.pulse.note(|beat| beat.command_index = index);
         let secrets = self.secrets(input).await?;
         if !self.commands.contains_key(&index)
-            && let Some(end) = self.prepare(stop, input, index).await?
+            && let Some(end) = stop.or(self.prepare(stop, input, index)).await?
         {
             // A failed installation is the run's result; the command itself is never started.
             self.core.runs.starting(&self.key, self.fence, index).await?;
-            self.commands.insert(index, CommandState::Starting);
-            self.keep_end(index, &end).await?;
+            self.keep_end(stop, index, &end).await?;
             return Ok(end);
         }
         let user = self.core.config.user.clone();
@@ -97,23 +98,31 @@ impl Run {
         let mut end = self.command_end(&ended, texts);
         if !input.artifacts.is_empty() {
             self.phase(Phase::Collecting).await?;
-            end.artifacts = self.artifacts(&input.artifacts).await;
+            end.artifacts = stop.or(async { Ok(self.artifacts(&input.artifacts).await) }).await?;
         }
-        self.keep_end(index, &end).await?;
+        self.keep_end(stop, index, &end).await?;
         Ok(end)
     }
 
-    async fn keep_end(&mut self, index: u32, end: &CommandEnd) -> Result<(), Halt> {
+    async fn keep_end(&mut self, stop: Stop<'_>, index: u32, end: &CommandEnd) -> Result<(), Halt> {
         metrics::redactions(end.texts.redactions.values().sum());
         let value = serde_json::to_value(end).unwrap_or_default();
-        self.core.runs.command_ended(&self.key, self.fence, index, &value).await?;
+        self.commands.insert(index, CommandState::Ended(value.clone()));
+        let patience = Patience::new();
+        let (runs, key) = (&self.core.runs, &self.key);
+        while let Err(error) = runs.command_ended(key, self.fence, index, &value).await {
+            patience.again(stop, error.into()).await?;
+        }
         reach(Point::EndKept).await;
-        self.commands.insert(index, CommandState::Ended(value));
         Ok(())
     }
 
-    /// Starts a job at most once and follows it to its end.
+    /// Starts a job at most once and follows it to its end, or until the attempt must stop.
     pub(crate) async fn run_job(&mut self, stop: Stop<'_>, job: &Job) -> Result<Ended, Halt> {
+        stop.or(self.start_and_follow(job)).await
+    }
+
+    async fn start_and_follow(&mut self, job: &Job) -> Result<Ended, Halt> {
         let known = self.commands.contains_key(&job.index);
         let place = if known {
             self.reattached = true;
@@ -123,17 +132,17 @@ impl Run {
             reach(Point::StartUploading).await;
             let place = self.upload(job).await?;
             reach(Point::StartUploaded).await;
-            stop.check()?;
             self.phase(Phase::Starting).await?;
             self.core.runs.starting(&self.key, self.fence, job.index).await?;
             reach(Point::StartNoted).await;
             self.commands.insert(job.index, CommandState::Starting);
             place
         };
-        let capture = Capture::new(&self.redactor, self.stream_cap);
-        self.following = Some(Following { place, user: job.user.clone(), capture });
+        let capture = Box::new(Capture::new(&self.redactor, self.stream_cap));
+        let (user, heard_at) = (job.user.clone(), Instant::now());
+        self.following = Some(Following { place, user, capture, heard_at });
         self.phase(Phase::Running).await?;
-        self.follow(stop, job).await
+        self.follow(job).await
     }
 
     /// Puts the script and standard input where the wrapper finds them: as root, or where the
@@ -232,6 +241,8 @@ impl Run {
             "executionId": self.execution(),
             "sandboxId": sandbox_id,
             "why": why,
+            "howToLook": "the audit log has what was decided and begun under executionId; if the \
+                          sandbox lives, `airlock sandbox list` shows it",
             "stdout": texts.stdout.kept,
             "stderr": texts.stderr.kept,
             "stdoutBytes": texts.stdout.bytes,

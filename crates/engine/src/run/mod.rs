@@ -6,8 +6,11 @@
 //!
 //! Each step finds what an earlier attempt left and goes on from there, so a retry passes the same
 //! way. A [`Run`] owns everything that it needs: its last steps can outlive whoever asked for them.
-//! Steps are never dropped half-way by a stop: they look at [`Stop`] between their calls, and only
-//! waiting for the command ends at once.
+//!
+//! A process may die at any instant, so a step may be let go of at any instant too: when the
+//! attempt must stop, [`Stop::or`] drops the step that is under way, however long its server would
+//! have kept it waiting, and `conclude.rs` goes on from what is known to have been asked for. What
+//! comes after a command's end is not dropped: its result is worth waiting for ([`Patience`]).
 
 mod approve;
 mod artifacts;
@@ -25,12 +28,14 @@ mod network;
 mod prepare;
 mod sandbox;
 mod slices;
+mod tidy;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant, SystemTime};
 
-use airlock_contract::{AccountId, ExecutionId, Failure, Phase, RunIdentity};
+use airlock_contract::{AccountId, ExecutionId, Failure, FailureType, Phase, RunIdentity};
 use airlock_redaction::Redactor;
 use airlock_runs::{CommandState, Fence, RunKey};
 use futures_util::FutureExt as _;
@@ -111,9 +116,53 @@ impl Stop<'_> {
         }
     }
 
+    /// Does `step`, or lets go of it at once when the attempt must stop.
+    pub(crate) async fn or<T>(
+        self,
+        step: impl Future<Output = Result<T, Halt>> + Send,
+    ) -> Result<T, Halt> {
+        let step = Box::pin(step);
+        tokio::select! {
+            biased;
+            reason = self.wait() => Err(Halt::Stopped(reason)),
+            done = step => done,
+        }
+    }
+
     /// Resolves when it must.
     pub(crate) async fn wait(self) -> StopReason {
         self.0.stopped().await
+    }
+}
+
+/// Patience with a store that does not answer, once a command has ended: doing a step again is
+/// harmless, and another attempt would meet the same store.
+pub(crate) struct Patience(Instant);
+
+impl Patience {
+    /// How long a store may not answer.
+    const LASTS: Duration = Duration::from_mins(3);
+
+    pub(crate) fn new() -> Self {
+        Self(Instant::now() + Self::LASTS)
+    }
+
+    /// Waits a moment before the step that failed with `halt` is done again.
+    ///
+    /// # Errors
+    /// `halt`, if doing it again does not help or would last too long.
+    pub(crate) async fn again(&self, stop: Stop<'_>, halt: Halt) -> Result<(), Halt> {
+        match &halt {
+            Halt::Failed(failure)
+                if failure.kind == FailureType::BudgetStoreUnavailable
+                    && Instant::now() < self.0 => {}
+            _ => return Err(halt),
+        }
+        stop.or(async {
+            tokio::time::sleep(Duration::from_millis(500)).await;
+            Ok(())
+        })
+        .await
     }
 }
 
@@ -141,6 +190,10 @@ pub(crate) struct Run {
     pub(crate) live: Option<Live>,
     /// A sandbox on its way. It is let go of with the run: a later attempt finds what came of it.
     pub(crate) creating: Option<AbortOnDropHandle<Result<Created, Halt>>>,
+    /// What this attempt has asked for, whatever came of it.
+    pub(crate) asked: Asked,
+    /// When the bound sandbox was killed.
+    pub(crate) killed_at_ms: Option<i64>,
     /// When a renewal of its lease was tried last.
     pub(crate) renewal: Option<Instant>,
     /// The command that is being followed.
@@ -155,12 +208,23 @@ pub(crate) struct Run {
     pub(crate) stream_cap: usize,
 }
 
+/// What an attempt has asked for, which may be there although no answer came.
+#[derive(Debug, Default)]
+pub(crate) struct Asked {
+    /// A sandbox, of the provider.
+    pub(crate) sandbox: Arc<AtomicBool>,
+    /// A hold, of the ledger.
+    pub(crate) hold: bool,
+}
+
 /// The command that is being followed, and what it has written so far.
 #[derive(Debug)]
 pub(crate) struct Following {
     pub(crate) place: job::Place,
     pub(crate) user: String,
-    pub(crate) capture: Capture,
+    pub(crate) capture: Box<Capture>,
+    /// When the sandbox gave the last sign of life.
+    pub(crate) heard_at: Instant,
 }
 
 impl Run {
@@ -189,6 +253,8 @@ impl Run {
             claimed_at_ms: now_ms(),
             live: None,
             creating: None,
+            asked: Asked::default(),
+            killed_at_ms: None,
             renewal: None,
             following: None,
             approved: false,
@@ -204,11 +270,17 @@ impl Run {
         &self.key.execution
     }
 
-    /// Enters a phase: in the next heartbeat, and in the record.
+    /// Enters a phase: in the next heartbeat, and in the record. A store that does not answer keeps
+    /// nobody from going on: what comes next and matters is written by itself.
     pub(crate) async fn phase(&self, phase: Phase) -> Result<(), Halt> {
         self.pulse.phase(phase);
-        self.core.runs.set_phase(&self.key, self.fence, phase).await?;
-        Ok(())
+        match self.core.runs.set_phase(&self.key, self.fence, phase).await {
+            Err(airlock_runs::Error::Unavailable(source)) => {
+                tracing::warn!(error = %source, ?phase, "the phase is not recorded");
+                Ok(())
+            }
+            other => Ok(other?),
+        }
     }
 
     /// The result that an earlier attempt kept for a command.
@@ -225,9 +297,12 @@ impl Run {
     }
 
     /// Keeps the outcome; later attempts are answered with it.
-    pub(crate) async fn finish(&self, outcome: &Value) -> Result<(), Halt> {
+    pub(crate) async fn finish(&self, stop: Stop<'_>, outcome: &Value) -> Result<(), Halt> {
         reach(Point::RecordBefore).await;
-        self.core.runs.finish(&self.key, self.fence, outcome).await?;
+        let patience = Patience::new();
+        while let Err(error) = self.core.runs.finish(&self.key, self.fence, outcome).await {
+            patience.again(stop, error.into()).await?;
+        }
         reach(Point::RecordAfter).await;
         self.pulse.phase(Phase::Done);
         Ok(())

@@ -41,13 +41,15 @@ pub(crate) fn billed(bills: &Bills) -> Duration {
 }
 
 /// What the record says is held for a run.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Noted {
     pub(crate) amount: Usd,
     /// The part that is due whatever the sandbox costs.
     pub(crate) fee: Usd,
     /// Sandbox time that it pays for.
     pub(crate) covers: Duration,
+    /// Template whose time it is.
+    pub(crate) template: String,
 }
 
 impl Noted {
@@ -55,12 +57,16 @@ impl Noted {
         let note = record.notes.get(HELD)?;
         let nanos = |name: &str| note.get(name).and_then(Value::as_i64).map(Usd::from_nanos);
         let covers = Duration::from_millis(note.get("coversMs").and_then(Value::as_u64)?);
-        Some(Self { amount: nanos("amount")?, fee: nanos("fee")?, covers })
+        let template = note.get("template").and_then(Value::as_str)?.to_owned();
+        Some(Self { amount: nanos("amount")?, fee: nanos("fee")?, covers, template })
     }
 
-    fn note(self) -> Value {
+    fn note(&self) -> Value {
         let covers = u64::try_from(self.covers.as_millis()).unwrap_or(u64::MAX);
-        json!({ "amount": self.amount.nanos(), "fee": self.fee.nanos(), "coversMs": covers })
+        json!({
+            "amount": self.amount.nanos(), "fee": self.fee.nanos(), "coversMs": covers,
+            "template": self.template,
+        })
     }
 }
 
@@ -108,11 +114,12 @@ impl Run {
 
     /// Holds what `price` covers; the same hold again on a retry.
     pub(crate) async fn reserve(&mut self, price: Price) -> Result<(), Halt> {
-        if let Some(held) = self.held {
+        if let Some(held) = self.held.clone() {
             return self.reserve_again(price, held).await;
         }
         let amount = self.within_cap(&price)?;
         let lease = price.covers + self.core.config.margins.late;
+        self.asked.hold = true;
         let reserved = match self.core.ledger.reserve(&self.hold_key(), amount, lease).await {
             Err(BudgetError::NotFound { account })
                 if account == self.key.account && self.core.config.auto_create.is_some() =>
@@ -154,9 +161,11 @@ impl Run {
     /// Tells later attempts and the reaper what is held.
     async fn note_held(&mut self) -> Result<(), Halt> {
         let Some(Hold { price, amount, .. }) = &self.hold else { return Ok(()) };
-        let noted = Noted { amount: *amount, fee: price.fee, covers: price.covers };
+        let template = price.template.clone();
+        let noted = Noted { amount: *amount, fee: price.fee, covers: price.covers, template };
+        let note = noted.note();
         self.held = Some(noted);
-        Ok(self.core.runs.note(&self.key, self.fence, HELD, &noted.note()).await?)
+        Ok(self.core.runs.note(&self.key, self.fence, HELD, &note).await?)
     }
 
     /// Raises the hold so that it covers `price`, or leaves it if it does already.
@@ -189,7 +198,7 @@ impl Run {
         let actual = hold.price.fee.saturating_add(metered);
         let what = format!("execution {}", self.execution().short());
         let settled = self.core.ledger.settle(&self.hold_key(), actual, &what).await?;
-        metrics::spent(actual);
+        metrics::spent(if settled.replayed { Usd::ZERO } else { actual });
         reach(Point::SettleBooked).await;
         let mut warnings = hold.warnings;
         warnings.extend(settled.warnings);
@@ -211,17 +220,42 @@ impl Run {
         }
         let name = format!("{BILL}{sandbox}");
         let value = serde_json::to_value(bill).unwrap_or_default();
-        self.core.runs.note(&self.key, self.fence, &name, &value).await?;
+        match self.core.runs.note(&self.key, self.fence, &name, &value).await {
+            // Without a record there is nobody to tell; the ledger is, once.
+            Ok(()) | Err(airlock_runs::Error::Missing) => {}
+            Err(error) => return Err(error.into()),
+        }
         self.bills.insert(sandbox.to_owned(), bill);
         Ok(())
     }
 
-    /// Gives back the whole hold: nothing that costs was ever created.
+    /// Gives back the whole hold: nothing that costs was ever created. Also right if it is not
+    /// known whether there is one.
     pub(crate) async fn void(&mut self) -> Result<(), Halt> {
-        if self.hold.take().is_some() {
-            self.core.ledger.void(&self.hold_key()).await?;
+        if self.hold.is_some() || self.asked.hold {
+            match self.core.ledger.void(&self.hold_key()).await {
+                Ok(_) | Err(BudgetError::NotFound { .. }) => {}
+                Err(error) => return Err(error.into()),
+            }
+            self.hold = None;
+            self.asked.hold = false;
         }
         Ok(())
+    }
+
+    /// What an earlier attempt held, for one that ends the run before it has asked for it again.
+    pub(crate) fn remember_hold(&mut self) {
+        if let (None, Some(held)) = (&self.hold, &self.held) {
+            let price = Price {
+                template: held.template.clone(),
+                covers: held.covers,
+                total: held.covers,
+                fee: held.fee,
+                max: None,
+            };
+            let amount = held.amount;
+            self.hold = Some(Hold { price, amount, warnings: Vec::new(), refused: false });
+        }
     }
 
     /// Cost so far, for a heartbeat.

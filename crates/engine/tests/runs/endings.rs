@@ -83,7 +83,14 @@ async fn cleaning_up_goes_on_if_nobody_waits_for_it() {
 #[tokio::test]
 async fn an_attempt_that_temporal_has_closed_kills_and_one_that_is_open_hands_over() {
     let rig = Rig::new().await;
-    for (activity, liveness) in [("closed", Liveness::Closed), ("open", Liveness::Open)] {
+    for (activity, reason, liveness) in [
+        ("closed", StopReason::NotFound, Liveness::Closed),
+        ("late", StopReason::TimedOut, Liveness::Closed),
+        ("open", StopReason::NotFound, Liveness::Open),
+        ("between", StopReason::TimedOut, Liveness::Open),
+        ("unreachable", StopReason::NotFound, Liveness::Unknown),
+    ] {
+        let before = rig.sandboxes().await.len();
         let ctx = Arc::new(TestContext::first(activity));
         ctx.set_liveness(liveness);
         let worker = rig.worker();
@@ -93,14 +100,14 @@ async fn an_attempt_that_temporal_has_closed_kills_and_one_that_is_open_hands_ov
             async move { worker.execute(&*ctx, input).await }
         });
         rig.until("output", async || ctx.tail().contains("begun")).await;
-        ctx.stop(StopReason::NotFound);
+        ctx.stop(reason);
         let ending = running.await.unwrap();
         if liveness == Liveness::Closed {
             assert!(matches!(ending, Err(Ending::Cancelled(_))), "{ending:?}");
             rig.assert_clean().await;
         } else {
             assert_eq!(failure(ending).kind, FailureType::WorkerDraining);
-            assert_eq!(rig.sandboxes().await.len(), 1, "the command runs on");
+            assert_eq!(rig.sandboxes().await.len(), before + 1, "the command runs on");
         }
     }
     rig.shut_down().await;

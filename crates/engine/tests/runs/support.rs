@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use airlock_approval::Approvals;
 use airlock_audit::Log;
@@ -20,13 +20,15 @@ use airlock_sandbox_host::{Fault, Host};
 use airlock_testing::{RedisServer, connect};
 use async_trait::async_trait;
 use parking_lot::Mutex;
-use redis::aio::ConnectionManager;
+use redis::aio::{ConnectionManager, ConnectionManagerConfig};
 use secrecy::SecretString;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
+
+use crate::proxy::Proxy;
 
 /// The account that every test spends from.
 pub(crate) const ACCOUNT: &str = "team/run-1";
@@ -57,9 +59,7 @@ impl Rig {
         let connection = redis.connect().await;
         let (host, client, dir) = host().await;
         let ledger = Ledger::new(connection.clone(), "test");
-        let account = ACCOUNT.parse().unwrap();
-        ledger.create(&NewBudget::new(account, "1".parse().unwrap())).await.unwrap();
-        Self {
+        let rig = Self {
             client,
             ledger,
             runs: Runs::new(connection.clone(), "test"),
@@ -74,7 +74,15 @@ impl Rig {
             host,
             redis,
             _dir: dir,
-        }
+        };
+        rig.make_account().await;
+        rig
+    }
+
+    /// The account that every test spends from.
+    pub(crate) async fn make_account(&self) {
+        let account = ACCOUNT.parse().unwrap();
+        self.ledger.create(&NewBudget::new(account, "1".parse().unwrap())).await.unwrap();
     }
 
     /// A worker of its own on the shared stores.
@@ -86,6 +94,23 @@ impl Rig {
     pub(crate) fn worker_with(&self, e2b: Client) -> Engine {
         let (config, secrets) = (self.config.clone(), self.secrets.clone());
         engine(self.connection.clone(), e2b, config, secrets)
+    }
+
+    /// A worker that reaches Redis and the sandboxes through these, and is not patient with Redis.
+    pub(crate) async fn worker_behind(&self, redis: &Proxy, sandboxes: &Proxy) -> Engine {
+        let client = redis::Client::open(format!("redis://{}/", redis.address())).unwrap();
+        let patience = ConnectionManagerConfig::new()
+            .set_response_timeout(Some(Duration::from_secs(1)))
+            .set_connection_timeout(Some(Duration::from_secs(1)));
+        let redis = ConnectionManager::new_with_config(client, patience).await.unwrap();
+        let client = self::client(sandboxes.address());
+        engine(redis, client, self.config.clone(), self.secrets.clone())
+    }
+
+    /// Two networks, one to Redis and one to the sandboxes.
+    pub(crate) async fn networks(&self) -> (Proxy, Proxy) {
+        let Address { redis, sandboxes } = self.address();
+        (Proxy::to(redis).await, Proxy::to(sandboxes).await)
     }
 
     /// A worker with connections of its own, by whatever stands between.
@@ -116,12 +141,28 @@ impl Rig {
     pub(crate) fn begin(
         &self,
         activity: &str,
-        mut input: Value,
+        input: Value,
     ) -> (Arc<TestContext>, JoinHandle<Result<Value, Ending>>) {
-        input["runId"] = json!(ACCOUNT);
         let ctx = Arc::new(TestContext::first(activity));
-        let (worker, mine) = (self.worker(), ctx.clone());
-        (ctx, tokio::spawn(async move { worker.execute(&*mine, input).await }))
+        let begun = Self::begin_on(&self.worker(), &ctx, input);
+        (ctx, begun)
+    }
+
+    /// Starts an attempt on `worker` and leaves it running.
+    pub(crate) fn begin_on(
+        worker: &Engine,
+        ctx: &Arc<TestContext>,
+        mut input: Value,
+    ) -> JoinHandle<Result<Value, Ending>> {
+        input["runId"] = json!(ACCOUNT);
+        let (worker, ctx) = (worker.clone(), ctx.clone());
+        tokio::spawn(async move { worker.execute(&*ctx, input).await })
+    }
+
+    /// Forgets everything that Redis holds.
+    pub(crate) async fn lose_redis(&self) {
+        let mut connection = self.connection.clone();
+        let () = redis::cmd("FLUSHALL").query_async(&mut connection).await.unwrap();
     }
 
     /// Where the servers are.
@@ -207,6 +248,8 @@ pub(crate) struct TestContext {
     identity: RunIdentity,
     attempt: Attempt,
     pub(crate) beats: Mutex<Vec<Heartbeat>>,
+    /// When the last one came, and the longest time without one.
+    silence: Mutex<(Instant, Duration)>,
     stop: watch::Sender<Option<StopReason>>,
     liveness: Mutex<Liveness>,
 }
@@ -232,11 +275,13 @@ impl TestContext {
                 fence_us,
                 heartbeat_timeout: Some(Duration::from_secs(20)),
                 deadline: Some(SystemTime::now() + Duration::from_mins(5)),
+                previous: None,
                 workflow_type: Some("agent".into()),
                 activity_type: "safeExecuteCode".into(),
                 task_queue: "airlock".into(),
             },
             beats: Mutex::default(),
+            silence: Mutex::new((Instant::now(), Duration::ZERO)),
             stop: watch::Sender::new(None),
             liveness: Mutex::new(Liveness::Open),
         }
@@ -248,6 +293,18 @@ impl TestContext {
 
     pub(crate) fn set_liveness(&self, liveness: Liveness) {
         *self.liveness.lock() = liveness;
+    }
+
+    /// The longest time without a heartbeat so far.
+    pub(crate) fn longest_silence(&self) -> Duration {
+        let (last, longest) = *self.silence.lock();
+        longest.max(last.elapsed())
+    }
+
+    /// Says what an attempt before this one sent last.
+    pub(crate) fn with_previous(mut self, beat: Heartbeat) -> Self {
+        self.attempt.previous = Some(beat);
+        self
     }
 
     /// What the last heartbeat showed of the output.
@@ -269,6 +326,8 @@ impl RunContext for TestContext {
     fn heartbeat(&self, beat: &Heartbeat) {
         assert!(beat.tail.len() <= Heartbeat::MAX_TAIL_BYTES);
         self.beats.lock().push(beat.clone());
+        let mut silence = self.silence.lock();
+        *silence = (Instant::now(), silence.1.max(silence.0.elapsed()));
     }
 
     async fn stopped(&self) -> StopReason {
