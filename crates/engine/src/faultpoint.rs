@@ -75,8 +75,8 @@ points! {
     FollowAfter = "follow.after", 9, "all output is read";
     EndKept = "end.kept", 9, "the command's result is in the run record";
     KillBefore = "kill.before", 10, "about to kill the sandbox";
-    KillAfter = "kill.after", 10, "the sandbox is killed, what it came to is not noted";
-    KillBilled = "kill.billed", 10, "what it came to is noted, it is still bound";
+    KillBilled = "kill.billed", 10, "what it came to is noted, it lives";
+    KillAfter = "kill.after", 10, "the sandbox is killed, it is still bound";
     KillUnbound = "kill.unbound", 10, "it is bound no more";
     SettleBooked = "settle.booked", 10, "the ledger has booked the cost";
     ReceiptWritten = "receipt.written", 10, "the end is in the audit log";

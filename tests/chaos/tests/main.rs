@@ -10,7 +10,7 @@ const CASES: [(Point, Fault); 5] = [
     (Point::SandboxCreated, Fault::WorkerKill),
     (Point::StartCalled, Fault::WorkerKill),
     (Point::StartNoted, Fault::Partition),
-    (Point::EndKept, Fault::WorkerKill),
+    (Point::KillAfter, Fault::WorkerKill),
 ];
 
 #[tokio::test(flavor = "multi_thread")]

@@ -10,7 +10,7 @@ use sha2::{Digest as _, Sha256};
 
 use super::money::{Noted, bills};
 use super::sandbox::Live;
-use super::{Halt, Run};
+use super::{Halt, Run, now_ms};
 
 impl Run {
     /// Claims the run. The outcome, if it is over already.
@@ -49,10 +49,17 @@ impl Run {
         Ok(())
     }
 
-    /// An earlier attempt ended and billed this sandbox, and died before it had forgotten it.
-    async fn forget(&self, bound: &BoundSandbox) -> Result<(), Halt> {
+    /// An earlier attempt billed this sandbox, and died before it had killed or forgotten it. Time
+    /// that it lived on is charged too.
+    async fn forget(&mut self, bound: &BoundSandbox) -> Result<(), Halt> {
         match self.core.e2b.kill(&bound.id).await {
-            Ok(_) => Ok(self.core.runs.unbind_sandbox(&self.key, self.fence, bound.slot).await?),
+            Ok(true) => {
+                self.bill(bound, now_ms()).await?;
+                Ok(self.core.runs.unbind_sandbox(&self.key, self.fence, bound.slot).await?)
+            }
+            Ok(false) => {
+                Ok(self.core.runs.unbind_sandbox(&self.key, self.fence, bound.slot).await?)
+            }
             Err(error) => {
                 tracing::warn!(error = %error, sandbox = %bound.id, "left to its lease");
                 Ok(())

@@ -9,8 +9,6 @@ use airlock_audit::Event;
 use airlock_contract::{CostReport, Phase, Receipt, Usd};
 use serde_json::json;
 
-use super::money::Bill;
-use super::sandbox::since;
 use super::{Halt, Patience, Run, Stop, now_ms};
 use crate::faultpoint::{Point, reach};
 
@@ -43,21 +41,22 @@ impl Run {
         Ok(Closed { cost, remaining, warnings, receipt })
     }
 
-    /// Kills the bound sandbox, notes what it is charged for and forgets it. Whoever is interrupted
-    /// in between does it again.
+    /// Notes what the bound sandbox is charged for, kills it and forgets it; whoever is interrupted
+    /// in between does it again. The note comes first: an attempt that dies in between must not
+    /// make the next one charge the time until it came.
     pub(crate) async fn end_sandbox(&mut self) -> Result<(), Halt> {
         let Some(live) = &self.live else { return Ok(()) };
         let bound = live.bound.clone();
-        if self.killed_at_ms.is_none() {
+        if let Some(killed_at_ms) = self.killed_at_ms {
+            self.bill(&bound, killed_at_ms).await?;
+        } else {
             self.still_ours().await?;
             reach(Point::KillBefore).await;
+            self.bill(&bound, now_ms()).await?;
+            reach(Point::KillBilled).await;
             self.kill_sandbox().await;
             reach(Point::KillAfter).await;
         }
-        let until = self.killed_at_ms.unwrap_or(i64::MAX).min(bound.lease_until_ms);
-        let seconds = since(bound.created_at_ms, until).as_secs_f64();
-        self.bill(&bound.id, Bill { slot: bound.slot, seconds }).await?;
-        reach(Point::KillBilled).await;
         if self.killed_at_ms.is_some() {
             self.leave_room(bound.slot).await;
             match self.core.runs.unbind_sandbox(&self.key, self.fence, bound.slot).await {
@@ -65,6 +64,8 @@ impl Run {
                 Err(error) => return Err(error.into()),
             }
             reach(Point::KillUnbound).await;
+        } else {
+            self.bill(&bound, bound.lease_until_ms).await?;
         }
         self.live = None;
         self.killed_at_ms = None;

@@ -8,10 +8,11 @@ use std::time::Duration;
 
 use airlock_budget::{Error as BudgetError, HoldKey, NewBudget};
 use airlock_contract::{CostReport, Usd};
-use airlock_runs::Record;
+use airlock_runs::{BoundSandbox, Record};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
+use super::sandbox::since;
 use super::{Halt, Live, Run};
 use crate::faultpoint::{Point, reach};
 use crate::{failure, metrics};
@@ -213,9 +214,16 @@ impl Run {
         Ok((report, settled.status.remaining, warnings))
     }
 
-    /// Notes what a sandbox is charged for; the first bill of a sandbox stands.
-    pub(crate) async fn bill(&mut self, sandbox: &str, bill: Bill) -> Result<(), Halt> {
-        if self.bills.contains_key(sandbox) {
+    /// Notes that `bound` is charged for its life until `until_ms`, and never beyond its lease.
+    pub(crate) async fn bill(&mut self, bound: &BoundSandbox, until_ms: i64) -> Result<(), Halt> {
+        let until_ms = until_ms.min(bound.lease_until_ms);
+        let seconds = since(bound.created_at_ms, until_ms).as_secs_f64();
+        self.note_bill(&bound.id, Bill { slot: bound.slot, seconds }).await
+    }
+
+    /// Notes what a sandbox is charged for. A bill only grows: what was settled by it stays so.
+    pub(crate) async fn note_bill(&mut self, sandbox: &str, bill: Bill) -> Result<(), Halt> {
+        if self.bills.get(sandbox).is_some_and(|noted| noted.seconds >= bill.seconds) {
             return Ok(());
         }
         let name = format!("{BILL}{sandbox}");

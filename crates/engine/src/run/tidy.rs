@@ -250,7 +250,7 @@ impl Run {
             self.still_ours().await?;
             self.core.e2b.kill(&info.id).await?;
             let seconds = since(info.started_at.as_millisecond(), now_ms()).as_secs_f64();
-            self.bill(&info.id, Bill { slot: self.slot(0), seconds }).await?;
+            self.note_bill(&info.id, Bill { slot: self.slot(0), seconds }).await?;
         }
         Ok(())
     }

@@ -52,22 +52,25 @@ pub(crate) async fn dies_at(rig: &Rig, point: &str, activity: &str, input: &Valu
 }
 
 #[tokio::test]
-async fn a_worker_killed_between_the_bill_and_forgetting_the_sandbox_charges_once() {
+async fn a_worker_killed_after_the_sandbox_charges_once_and_not_for_the_time_after() {
     let rig = Rig::new().await;
     let input = json!({"runId": ACCOUNT, "command": "echo x >> starts; sleep 1.2; cat starts"});
-    dies_at(&rig, "kill.billed", "bill", &input).await;
+    dies_at(&rig, "kill.after", "bill", &input).await;
     assert_eq!(rig.sandboxes().await, Vec::<String>::new(), "the sandbox is gone already");
     assert_eq!(rig.runs.lease_count().await.unwrap(), 1, "and not forgotten");
 
     let ctx = TestContext::attempt("bill", 2);
+    let run = RunKey::new(ACCOUNT.parse().unwrap(), ExecutionId::of(ctx.identity()));
+    let bills = async || {
+        let notes = rig.runs.get(&run).await.unwrap().unwrap().notes;
+        notes.into_iter().filter(|(name, _)| name.starts_with("bill.")).collect::<Vec<_>>()
+    };
+    let noted = bills().await;
     let result = rig.worker().execute(&ctx, input).await.unwrap();
     assert_eq!(result["stdout"], "x\n", "{result:#}");
-    let run = RunKey::new(ACCOUNT.parse().unwrap(), ExecutionId::of(ctx.identity()));
-    let notes = rig.runs.get(&run).await.unwrap().unwrap().notes;
-    let bills: Vec<&Value> =
-        notes.iter().filter(|(name, _)| name.starts_with("bill.")).map(|(_, bill)| bill).collect();
-    assert_eq!(bills.len(), 1, "{notes:?}");
-    let time = Duration::from_secs_f64(bills[0]["seconds"].as_f64().unwrap());
+    let bills = bills().await;
+    assert_eq!((bills.len(), &bills), (1, &noted), "what was noted before the end stands");
+    let time = Duration::from_secs_f64(bills[0].1["seconds"].as_f64().unwrap());
     assert_eq!(rig.balance().await.spent, PriceCard::e2b().cost("base", time));
     rig.finish().await;
 }
