@@ -13,7 +13,7 @@ use crate::context::{Ending, RunContext};
 use crate::engine::{Core, Engine};
 use crate::faultpoint::{Point, reach};
 use crate::metrics;
-use crate::run::{self, CommandEnd, Halt, Price, Run, SandboxSpec, Stop};
+use crate::run::{self, CommandEnd, Halt, Orders, Price, Run, SandboxSpec, Stop};
 
 /// What a run is to do.
 pub(crate) enum Work {
@@ -60,9 +60,10 @@ impl Engine {
 /// Goes through a run and ends it, with heartbeats throughout.
 pub(crate) async fn drive(run: Run, ctx: &dyn RunContext, work: Work) -> Result<Value, Ending> {
     let pulse = run.pulse.clone();
+    let orders = Orders::default();
+    let stop = orders.stop();
     let whole = Box::pin(async move {
         let mut run = run;
-        let stop = Stop(ctx);
         reach(Point::IdentifyAfter).await;
         let done = match &work {
             Work::Single(input) => Box::pin(run.single(stop, input)).await,
@@ -73,7 +74,14 @@ pub(crate) async fn drive(run: Run, ctx: &dyn RunContext, work: Work) -> Result<
             Err(halt) => Box::pin(run.conclude(halt, ctx)).await,
         }
     });
-    let ending = pulse.during(ctx, whole).await;
+    let heard = async {
+        tokio::select! {
+            biased;
+            never = orders.hear(ctx) => match never {},
+            ending = whole => ending,
+        }
+    };
+    let ending = pulse.during(ctx, heard).await;
     if let Err(Ending::Failed(failure)) = &ending {
         metrics::failure(failure.kind);
     }

@@ -15,12 +15,12 @@ use serde_json::{Value, json};
 use tokio::task::JoinHandle;
 
 use crate::rig::{House, Rig};
-use crate::run::Work;
 use crate::starts::Seen;
+use crate::template::Work;
 use crate::{Case, Fault, Result, Trouble};
 
 /// The longest that a sandbox's lease or a hold may last in a rig, and some time to be seen.
-const LEASE: Duration = Duration::from_secs(75);
+const LEASE: Duration = Duration::from_secs(150);
 /// A charge may be above what is seen of the sandbox's life by this: asking for it counts.
 const ASKING: Duration = Duration::from_millis(2500);
 /// The same where asking takes long: the network to the host is cut, or the host refuses for a while.
@@ -123,6 +123,10 @@ struct Life {
     gone: Option<Instant>,
     seen: Instant,
     since_seen_ms: i64,
+    /// When the host would end it.
+    ends_ms: i64,
+    /// Whether somebody took time away from it.
+    shortened: bool,
 }
 
 impl Watch {
@@ -166,12 +170,18 @@ fn note(lives: &mut HashMap<String, Life>, list: &[airlock_e2b::SandboxInfo]) {
         .duration_since(std::time::SystemTime::UNIX_EPOCH)
         .map_or(0, |since| i64::try_from(since.as_millis()).unwrap_or(i64::MAX));
     for info in list {
-        lives.entry(info.id.clone()).or_insert_with(|| Life {
+        let ends_ms = info.end_at.as_millisecond();
+        let life = lives.entry(info.id.clone()).or_insert_with(|| Life {
             began_ms: info.started_at.as_millisecond(),
             gone: None,
             seen: Instant::now(),
             since_seen_ms: now_ms,
+            ends_ms,
+            shortened: false,
         });
+        // Leases are whole seconds.
+        life.shortened |= ends_ms < life.ends_ms - 1000;
+        life.ends_ms = ends_ms;
     }
     for (id, life) in lives.iter_mut() {
         if life.gone.is_none() && !list.iter().any(|info| info.id == *id) {
@@ -207,6 +217,9 @@ pub async fn judge(
         }
     }
     let sandboxes = watch.lives.lock().len();
+    if watch.lives.lock().values().any(|life| life.shortened) {
+        case_file.find(|f| &mut f.live_killed, "a sandbox's life was shortened".to_owned());
+    }
     Ok(Report {
         point: case.point.name(),
         fault: case.fault.name(),
@@ -370,7 +383,9 @@ impl CaseFile {
             }
             Some(Outcome::TimedOut) if self.case.fault.leaves_nobody() => {}
             Some(other) => {
-                self.find(|f| &mut f.wrong_answers, format!("the answer is {other:?}"));
+                let text = format!("{other:?}");
+                let short: String = text.chars().take(300).collect();
+                self.find(|f| &mut f.wrong_answers, format!("the answer is {short}"));
             }
         }
     }

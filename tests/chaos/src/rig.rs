@@ -3,8 +3,9 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use airlock_activities::client::ExecClient;
+use airlock_activities::client::{ExecClient, Execution, Mode, Start};
 use airlock_activities::{ConnectOptions, Connection, connect};
+use airlock_contract::names;
 use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 
@@ -12,16 +13,17 @@ use crate::process::{Process, Programs};
 use crate::proxy::Proxy;
 use crate::servers::{API_KEY, Kind, Server, faults_file};
 use crate::starts::Starts;
-use crate::{Result, Trouble, template};
+use crate::template::{self, Work};
+use crate::{Result, Trouble};
 
 /// How the workers are configured: times are short, so that what must end by itself does so soon.
 const CONFIG: &str = r#"
 [sandbox]
 template = "chaos"
-setup_seconds = 15
-cleanup_seconds = 15
+setup_seconds = 45
+cleanup_seconds = 45
 retry_backoff_seconds = 8
-lease_slack_seconds = 8
+lease_slack_seconds = SLACK
 [budget]
 late_settle_seconds = 5
 [budget.auto_create]
@@ -79,6 +81,24 @@ pub struct Wanted {
     pub own_temporal: bool,
     /// Rules that the sandbox host begins with.
     pub host_rules: Value,
+    /// Seconds that a lease is longer than heartbeat timeout and backoff. A busy machine may lose
+    /// an attempt or two to its heartbeat timeout before the one that takes the sandbox over.
+    pub lease_slack: u64,
+    /// Seconds that a worker gets after SIGTERM.
+    pub grace: u64,
+}
+
+/// One activity, as a caller starts it.
+#[derive(Clone, Debug)]
+pub struct Job {
+    /// Its id; the command says it when it begins and ends.
+    pub id: String,
+    /// What it runs.
+    pub work: Work,
+    /// Its heartbeat timeout.
+    pub heartbeat: Duration,
+    /// Attempts, at most; 0 is without a limit.
+    pub attempts: u32,
 }
 
 /// The servers of one run, and the networks before them.
@@ -99,6 +119,7 @@ pub struct Rig {
     temporal_address: std::net::SocketAddr,
     programs: Programs,
     folder: PathBuf,
+    grace: u64,
 }
 
 impl Rig {
@@ -109,7 +130,8 @@ impl Rig {
         let place = |name: &str| folder.join(name);
         std::fs::create_dir_all(place("host"))?;
         std::fs::write(faults_file(&place("host")), wanted.host_rules.to_string())?;
-        std::fs::write(place("config.toml"), CONFIG)?;
+        let config = CONFIG.replace("SLACK", &wanted.lease_slack.to_string());
+        std::fs::write(place("config.toml"), config)?;
         let own_temporal = async {
             if !wanted.own_temporal {
                 return Ok(None);
@@ -140,8 +162,31 @@ impl Rig {
             host,
             programs: programs.clone(),
             folder,
+            grace: wanted.grace,
             name: wanted.name,
         })
+    }
+
+    /// Starts an activity on the rig's queue, paid from the rig's account.
+    pub async fn start(&self, job: &Job) -> Result<Execution> {
+        let time = job.work.time() + Duration::from_secs(20);
+        let command = job.work.command(&job.id);
+        let start = Start {
+            mode: Mode::Activity,
+            type_name: names::SAFE_EXECUTE_CODE.to_owned(),
+            id: job.id.clone(),
+            input: json!({
+                "runId": self.name,
+                "command": command,
+                "timeoutMs": u64::try_from(time.as_millis()).unwrap_or(u64::MAX),
+            }),
+            timeout: time + Duration::from_mins(2),
+            heartbeat_timeout: job.heartbeat,
+            max_attempts: job.attempts,
+            summary: None,
+        };
+        let started = self.client.start(&start).await;
+        started.map_err(|error| Trouble::new("starting the activity", error))
     }
 
     /// `redis://` of its Redis, past all proxies.
@@ -170,8 +215,9 @@ impl Rig {
         std::fs::write(&ready, text)?;
         let config = self.folder.join("config.toml");
         let set = |command: &mut std::process::Command| {
-            command.args(["worker", "--http-listen", "off", "--grace-seconds", "5", "--from"]);
-            command.arg(&ready).arg("--config").arg(&config);
+            let grace = self.grace.to_string();
+            command.args(["worker", "--http-listen", "off", "--grace-seconds", &grace]);
+            command.arg("--from").arg(&ready).arg("--config").arg(&config);
             command.env_remove("AIRLOCK_FAULTS").env("RUST_LOG", "info,airlock=debug");
             command.envs(faults.map(|faults| ("AIRLOCK_FAULTS", faults)));
         };

@@ -3,17 +3,16 @@
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use airlock_activities::client::{Execution, Mode, Outcome, Start};
-use airlock_contract::names;
+use airlock_activities::client::{Execution, Outcome};
 use airlock_engine::faultpoint::Point;
 use nix::sys::signal::Signal;
 use rand::Rng as _;
 use rand::rngs::StdRng;
-use serde_json::json;
 
 use crate::judge::{self, Report, Timing};
-use crate::rig::{House, Rig, Wanted, Worker};
-use crate::{Case, Fault, Result, Trouble, template};
+use crate::rig::{House, Job, Rig, Wanted, Worker};
+use crate::template::Work;
+use crate::{Case, Fault, Result, Trouble};
 
 /// What callers ask for: short, so that a dead worker is noticed soon.
 pub const HEARTBEAT: Duration = Duration::from_secs(3);
@@ -21,34 +20,13 @@ pub const HEARTBEAT: Duration = Duration::from_secs(3);
 pub const UNENDED: Duration = Duration::from_secs(150);
 /// A worker comes to any point within this, on a busy machine.
 const REACH: Duration = Duration::from_mins(1);
-/// What `chaos-work` prints at once.
-const BURST: u32 = 150;
-
-/// The command of one run.
-#[derive(Clone, Copy, Debug)]
-pub struct Work {
-    lines: u32,
-}
-
-impl Work {
-    /// About two seconds of output; longer where the point comes late.
-    pub const fn at(point: Point) -> Self {
-        match point {
-            Point::RenewNoted => Self { lines: 90 },
-            _ => Self { lines: 16 },
-        }
-    }
-
-    /// The input of its activity.
-    pub fn input(self, run: &str) -> serde_json::Value {
-        let command = format!("chaos-work {run} {BURST} {} 0.1", self.lines);
-        json!({ "runId": run, "command": command, "timeoutMs": 20_000 })
-    }
-
-    /// What it prints.
-    pub fn expected(self) -> (String, String) {
-        template::expected(BURST + self.lines)
-    }
+/// The command of a run: about two seconds of output; longer where the point comes late.
+pub const fn work_at(point: Point) -> Work {
+    let lines = match point {
+        Point::RenewNoted => 90,
+        _ => 16,
+    };
+    Work { burst: 150, lines, pause_ms: 100 }
 }
 
 /// Makes one run and judges it. Keeps its folder if it broke a promise, or if `keep`.
@@ -58,6 +36,12 @@ pub async fn attempt(house: &House, case: Case, name: &str, keep: bool) -> Resul
         name: name.to_owned(),
         own_temporal: case.fault.kills_temporal(),
         host_rules: case.fault.host_rules(&mut random),
+        lease_slack: match (case.point, case.fault) {
+            // The lease is to be renewed soon, or to end soon.
+            (Point::RenewNoted, _) | (_, Fault::WorkerGone) => 8,
+            _ => 40,
+        },
+        grace: 5,
     };
     let mut rig = Rig::build(house, wanted).await?;
     let report = judged(house, &mut rig, case, random).await;
@@ -78,8 +62,14 @@ async fn judged(house: &House, rig: &mut Rig, case: Case, mut random: StdRng) ->
         first.temporal.delay(Duration::from_millis(80));
     }
     let watch = judge::Watch::begin(rig.sandboxes()?);
-    let work = Work::at(case.point);
-    let execution = start(rig, work, case.fault).await?;
+    let work = work_at(case.point);
+    let job = Job {
+        id: rig.name.clone(),
+        work,
+        heartbeat: HEARTBEAT,
+        attempts: u32::from(case.fault.leaves_nobody()),
+    };
+    let execution = rig.start(&job).await?;
     gate.reached().await?;
     let struck = Instant::now();
     let mut scene = Scene { rig, first, more: Vec::new(), gate, execution, random };
@@ -90,20 +80,6 @@ async fn judged(house: &House, rig: &mut Rig, case: Case, mut random: StdRng) ->
     let Scene { more, first, .. } = scene;
     drop((more, first));
     judge::judge(house, rig, case, work, outcome, watch, timing).await
-}
-
-async fn start(rig: &Rig, work: Work, fault: Fault) -> Result<Execution> {
-    let start = Start {
-        mode: Mode::Activity,
-        type_name: names::SAFE_EXECUTE_CODE.to_owned(),
-        id: rig.name.clone(),
-        input: work.input(&rig.name),
-        timeout: Duration::from_secs(90),
-        heartbeat_timeout: HEARTBEAT,
-        max_attempts: u32::from(fault.leaves_nobody()),
-        summary: None,
-    };
-    rig.client.start(&start).await.map_err(|error| Trouble::new("starting the activity", error))
 }
 
 /// The files by which a worker says that it is at the point, and hears that it may go on.

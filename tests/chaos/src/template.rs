@@ -6,6 +6,7 @@ use std::fs::{self, Permissions};
 use std::os::unix::fs::{PermissionsExt as _, symlink};
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::time::Duration;
 
 use crate::{Result, Trouble};
 
@@ -35,11 +36,36 @@ echo "end $1" >/opt/chaos/starts
 exit 7
 "#;
 
-/// What `chaos-work` prints with so many lines, on its two outputs.
-pub fn expected(lines: u32) -> (String, String) {
-    let out = |i| format!("out {i:06} the quick brown fox jumps over the lazy dog\n");
-    let err = |i| format!("err {i:06} pack my box with five dozen jugs\n");
-    ((0..lines).map(out).collect(), (0..lines).map(err).collect())
+/// How much `chaos-work` prints, and for how long.
+#[derive(Clone, Copy, Debug)]
+pub struct Work {
+    /// Lines at once.
+    pub burst: u32,
+    /// Lines afterwards, with a pause behind each.
+    pub lines: u32,
+    /// That pause, in milliseconds.
+    pub pause_ms: u32,
+}
+
+impl Work {
+    /// The command, for the run of this name.
+    pub fn command(&self, run: &str) -> String {
+        let Self { burst, lines, pause_ms } = self;
+        format!("chaos-work {run} {burst} {lines} {}.{:03}", pause_ms / 1000, pause_ms % 1000)
+    }
+
+    /// How long it runs at least.
+    pub fn time(&self) -> Duration {
+        Duration::from_millis(u64::from(self.lines) * u64::from(self.pause_ms))
+    }
+
+    /// What it prints, on its two outputs.
+    pub fn expected(&self) -> (String, String) {
+        let out = |i| format!("out {i:06} the quick brown fox jumps over the lazy dog\n");
+        let err = |i| format!("err {i:06} pack my box with five dozen jugs\n");
+        let lines = 0..self.burst + self.lines;
+        (lines.clone().map(out).collect(), lines.map(err).collect())
+    }
 }
 
 /// Builds the template in `folder`, which everybody may enter.

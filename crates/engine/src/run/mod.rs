@@ -28,6 +28,7 @@ mod network;
 mod prepare;
 mod sandbox;
 mod slices;
+mod stop;
 mod tidy;
 
 use std::collections::BTreeMap;
@@ -38,7 +39,6 @@ use std::time::{Duration, Instant, SystemTime};
 use airlock_contract::{AccountId, ExecutionId, Failure, FailureType, Phase, RunIdentity};
 use airlock_redaction::Redactor;
 use airlock_runs::{CommandState, Fence, RunKey};
-use futures_util::FutureExt as _;
 use serde_json::Value;
 use tokio_util::task::AbortOnDropHandle;
 
@@ -54,6 +54,7 @@ pub(crate) use money::{Bills, Hold, Noted, Price, billed, bills};
 pub(crate) use network::network;
 pub(crate) use sandbox::{Live, SandboxSpec, refuse_shared, since};
 pub(crate) use slices::is_refusal;
+pub(crate) use stop::{Orders, Stop};
 
 use crate::context::{Attempt, Ending, RunContext, StopReason};
 use crate::engine::Core;
@@ -100,38 +101,6 @@ impl From<airlock_runs::Error> for Halt {
 impl From<airlock_budget::Error> for Halt {
     fn from(error: airlock_budget::Error) -> Self {
         Self::Failed(crate::failure::budget(error))
-    }
-}
-
-/// Lets a step see that the attempt must stop.
-#[derive(Clone, Copy)]
-pub(crate) struct Stop<'c>(pub(crate) &'c dyn RunContext);
-
-impl Stop<'_> {
-    /// Whether it must stop now.
-    pub(crate) fn check(self) -> Result<(), Halt> {
-        match self.0.stopped().now_or_never() {
-            Some(reason) => Err(Halt::Stopped(reason)),
-            None => Ok(()),
-        }
-    }
-
-    /// Does `step`, or lets go of it at once when the attempt must stop.
-    pub(crate) async fn or<T>(
-        self,
-        step: impl Future<Output = Result<T, Halt>> + Send,
-    ) -> Result<T, Halt> {
-        let step = Box::pin(step);
-        tokio::select! {
-            biased;
-            reason = self.wait() => Err(Halt::Stopped(reason)),
-            done = step => done,
-        }
-    }
-
-    /// Resolves when it must.
-    pub(crate) async fn wait(self) -> StopReason {
-        self.0.stopped().await
     }
 }
 

@@ -114,6 +114,52 @@ async fn an_attempt_that_temporal_has_closed_kills_and_one_that_is_open_hands_ov
 }
 
 #[tokio::test]
+async fn while_temporal_does_not_answer_an_attempt_goes_on_and_records_the_end() {
+    let rig = Rig::new().await;
+    for reason in [StopReason::TimedOut, StopReason::NotFound] {
+        let name = format!("{reason:?}");
+        let ctx = Arc::new(TestContext::first(&name));
+        ctx.set_liveness(Liveness::Unknown);
+        let worker = rig.worker();
+        let input = json!({"runId": ACCOUNT, "command": "echo begun; sleep 2; echo ended"});
+        let running = tokio::spawn({
+            let (ctx, input) = (ctx.clone(), input.clone());
+            async move { worker.execute(&*ctx, input).await }
+        });
+        rig.until("output", async || ctx.tail().contains("begun")).await;
+        ctx.stop(reason);
+        let result = running.await.unwrap().unwrap();
+        assert_eq!(result["stdout"], "begun\nended\n");
+        rig.assert_clean().await;
+        // Nobody heard it: the next attempt is answered with it.
+        let next = TestContext::attempt(&name, 2);
+        assert_eq!(rig.worker().execute(&next, input).await.unwrap(), result);
+    }
+    rig.finish().await;
+}
+
+#[tokio::test]
+async fn once_temporal_answers_an_attempt_does_as_it_says() {
+    let rig = Rig::new().await;
+    let ctx = Arc::new(TestContext::first("late"));
+    ctx.set_liveness(Liveness::Unknown);
+    let worker = rig.worker();
+    let running = tokio::spawn({
+        let ctx = ctx.clone();
+        let input = json!({"runId": ACCOUNT, "command": "echo begun; sleep 300"});
+        async move { worker.execute(&*ctx, input).await }
+    });
+    rig.until("output", async || ctx.tail().contains("begun")).await;
+    ctx.stop(StopReason::TimedOut);
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    assert!(!running.is_finished(), "it goes on");
+    ctx.set_liveness(Liveness::Closed);
+    let ending = running.await.unwrap();
+    assert!(matches!(ending, Err(Ending::Cancelled(_))), "{ending:?}");
+    rig.finish().await;
+}
+
+#[tokio::test]
 async fn a_sandbox_that_goes_away_leaves_an_unknown_outcome_with_its_output() {
     let rig = Rig::new().await;
     let ctx = Arc::new(TestContext::first("gone"));
