@@ -72,6 +72,15 @@ impl House {
     }
 }
 
+impl Drop for House {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            // A test that fails is to be looked into.
+            self.folder.disable_cleanup(true);
+        }
+    }
+}
+
 /// What a rig is to be like.
 #[derive(Clone, Debug)]
 pub struct Wanted {

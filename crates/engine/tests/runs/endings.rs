@@ -88,7 +88,6 @@ async fn an_attempt_that_temporal_has_closed_kills_and_one_that_is_open_hands_ov
         ("late", StopReason::TimedOut, Liveness::Closed),
         ("open", StopReason::NotFound, Liveness::Open),
         ("between", StopReason::TimedOut, Liveness::Open),
-        ("unreachable", StopReason::NotFound, Liveness::Unknown),
     ] {
         let before = rig.sandboxes().await.len();
         let ctx = Arc::new(TestContext::first(activity));
