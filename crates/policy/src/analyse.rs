@@ -13,7 +13,7 @@ pub(crate) fn analyse(request: &Request<'_>) -> Findings {
         if command.len() > MAX_COMMAND_BYTES {
             eval.unanalysed(Unanalysed::Length);
         } else {
-            eval.script(command, request.stdin.filter(|s| s.len() <= MAX_COMMAND_BYTES));
+            script(&mut eval, command, request.stdin);
         }
     }
     if let Some(given) = request.code {
@@ -31,6 +31,28 @@ pub(crate) fn analyse(request: &Request<'_>) -> Findings {
     }
     packages(&mut eval, request);
     eval.found
+}
+
+/// A command line. Shells drop NUL bytes, so `r\0m` is `rm`: what runs is what is judged, and that
+/// there were any is said.
+fn script(eval: &mut Eval<'_>, command: &str, stdin: Option<&str>) {
+    if stdin.is_some_and(|text| text.len() > MAX_COMMAND_BYTES) {
+        eval.unanalysed(Unanalysed::Length);
+    }
+    let stdin = stdin.filter(|text| text.len() <= MAX_COMMAND_BYTES);
+    if !command.contains('\0') {
+        return eval.script(command, stdin);
+    }
+    eval.unanalysed(Unanalysed::Nul);
+    eval.script(&command.replace('\0', ""), stdin);
+    let places: Vec<usize> =
+        command.bytes().enumerate().filter(|(_, b)| *b != 0).map(|(at, _)| at).collect();
+    let place = |at: usize| places.get(at).copied().unwrap_or(command.len());
+    for effect in &mut eval.found.effects {
+        let (start, end) = effect.span;
+        let last = end.checked_sub(1).filter(|last| *last >= start);
+        effect.span = (place(start), last.map_or(place(start), |last| place(last) + 1));
+    }
 }
 
 fn fields(eval: &mut Eval<'_>, request: &Request<'_>) {

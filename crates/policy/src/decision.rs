@@ -106,6 +106,8 @@ pub struct Decision {
     pub mode: Mode,
     /// What the gate could not see: scripts on disk, targets that depend on the run.
     pub unseen: Vec<String>,
+    /// What of the hosts it reaches the sandbox's network rules cannot hold.
+    pub unenforced: Vec<String>,
     /// How long an approval counts, where the deciding rule says so.
     pub approval_expires: Option<Duration>,
 }

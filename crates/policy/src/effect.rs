@@ -212,4 +212,6 @@ pub struct Effect {
     pub span: (usize, usize),
     /// How well the target is known.
     pub certainty: Certainty,
+    /// Of a host: the port that the address implies without naming it, such as 443 by `https://`.
+    pub port: Option<u16>,
 }

@@ -6,7 +6,7 @@ use crate::action::Action;
 use crate::decision::{Outcome, Severity};
 use crate::effect::{Effect, EffectKind};
 use crate::glob;
-use crate::hosts::{self, HostPattern};
+use crate::hosts::HostPattern;
 
 /// One rule of a policy. All the conditions it names must hold for the same effect.
 #[derive(Clone, Debug)]
@@ -76,7 +76,8 @@ impl Rule {
                 || self.targets.iter().any(|target| glob::matches(target, &effect.target)))
             && (self.paths.is_empty()
                 || self.paths.iter().any(|path| path_matches(path, &effect.target)))
-            && (self.hosts.is_empty() || self.hosts.iter().any(|host| host.matches(&effect.target)))
+            && (self.hosts.is_empty()
+                || self.hosts.iter().any(|host| host.matches_at(&effect.target, effect.port)))
     }
 
     /// Whether the rule speaks of the action type itself, whatever the effects.
@@ -141,6 +142,18 @@ pub enum Switch {
     Off,
 }
 
+impl Switch {
+    /// The name in policies.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::On => "on",
+            Self::Approval => "approval",
+            Self::Off => "off",
+        }
+    }
+}
+
 /// Whether anybody can approve.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Approvals {
@@ -150,68 +163,13 @@ pub enum Approvals {
     Deny,
 }
 
-/// Which hosts may be reached.
-#[derive(Clone, Debug)]
-pub struct NetworkPolicy {
-    entries: Vec<String>,
-    patterns: Vec<HostPattern>,
-    /// What happens to a host that no entry names.
-    pub otherwise: Outcome,
-}
-
-impl Default for NetworkPolicy {
-    fn default() -> Self {
-        Self { entries: Vec::new(), patterns: Vec::new(), otherwise: Outcome::RequireApproval }
-    }
-}
-
-impl NetworkPolicy {
-    pub(crate) fn add(&mut self, entry: String, patterns: Vec<HostPattern>) {
-        self.entries.push(entry);
-        self.patterns.extend(patterns);
-    }
-
-    /// The entries as written: hosts, `*.host`, ranges, `group:NAME`.
+impl Approvals {
+    /// The name in policies.
     #[must_use]
-    pub fn entries(&self) -> &[String] {
-        &self.entries
-    }
-
-    /// The entries with every group spelled out as its hosts, for enforcement elsewhere.
-    #[must_use]
-    pub fn expanded(&self) -> Vec<String> {
-        self.entries.iter().flat_map(|entry| hosts::spelled_out(entry)).collect()
-    }
-
-    /// Whether a host, `host` or `host:port`, may be reached: listed, or this machine itself.
-    #[must_use]
-    pub fn allows(&self, host: &str) -> bool {
-        let name = hosts::split_port(host).map_or_else(|| host.to_owned(), |(name, _)| name);
-        hosts::is_local(&name) || self.patterns.iter().any(|pattern| pattern.matches(host))
-    }
-
-    /// This list narrowed by another: only what both allow, and the stricter of both otherwise.
-    pub(crate) fn narrowed(&self, by: &Self) -> Self {
-        let otherwise = self.otherwise.max(by.otherwise);
-        if by.entries.is_empty() {
-            return Self { otherwise, ..self.clone() };
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Ask => "ask",
+            Self::Deny => "deny",
         }
-        let mut out = Self { otherwise, ..Self::default() };
-        for entry in by.expanded() {
-            // A pattern is inside the old list if the old list has it, or covers it as a host.
-            let inside = self.expanded().contains(&entry)
-                || self.allows(entry.trim_start_matches("*.")) && !entry.starts_with('*')
-                || self.patterns.iter().any(|p| p.matches(&entry));
-            if let (true, Ok(patterns)) = (inside, HostPattern::parse_entry(&entry)) {
-                out.add(entry, patterns);
-            }
-        }
-        out
-    }
-
-    /// What happens to a host.
-    #[must_use]
-    pub fn outcome(&self, host: &str) -> Outcome {
-        if self.allows(host) { Outcome::Allow } else { self.otherwise }
     }
 }

@@ -243,3 +243,154 @@ fn a_decision_explains_itself() {
     let seen = Gate::builtin().decide(&Request::command("./deploy.sh"));
     assert_eq!(seen.unseen, ["script ./deploy.sh"]);
 }
+
+#[test]
+fn the_example_of_the_guide_works_as_it_reads() {
+    let text = r#"
+[env.base]
+default = "allow"                            # allow | require_approval | deny
+[[env.base.rule]]
+id = "fs.system-delete"
+effect = "fs.delete"
+path = ["/", "/etc/**", "~"]                   # judged after the command's own directory
+decision = "deny"
+reason = "System and home paths are outside the workspace"
+instead = "Delete a path under the workspace"
+match = ["rm -rf /etc", "find / -delete"]     # run when the policy loads
+not_match = ["rm -rf ./build"]
+
+[env.production]
+extends = "base"          # tightens only, unless override = true
+[[env.production.rule]]
+id = "deploy"
+action = "deploy"
+decision = "require_approval"
+expires = "15m"
+[env.production.network]
+allow = ["group:package-registries", "*.example.com"]
+otherwise = "require_approval"
+"#;
+    let gate = Gate::load(text, Some("production")).expect("it loads");
+    assert!(gate.warnings().is_empty(), "{:?}", gate.warnings());
+    for (command, expected) in [
+        ("rm -rf /etc/nginx", Outcome::Deny),
+        ("kubectl apply -f k8s/", Outcome::RequireApproval),
+        ("curl https://api.example.com/", Outcome::Allow),
+        ("pip download requests", Outcome::Allow),
+        ("curl https://elsewhere.test/", Outcome::RequireApproval),
+        ("cargo test", Outcome::Allow),
+    ] {
+        assert_eq!(gate.decide(&Request::command(command)).outcome, expected, "{command}");
+    }
+    let decision = gate.decide(&Request::command("kubectl apply -f k8s/"));
+    assert_eq!(decision.approval_expires, Some(std::time::Duration::from_secs(900)));
+}
+
+#[test]
+fn rules_that_contradict_each_other_are_refused_with_both_lines() {
+    let rule = |id: &str, class: &str, decision: &str| {
+        format!(
+            "[[env.base.rule]]\nid=\"{id}\"\neffect=\"fs.delete\"\nclass={class}\ndecision=\"{decision}\"\n"
+        )
+    };
+    let (a, b) = ("[\"temp\", \"cache\"]", "[\"cache\", \"temp\"]");
+    let load = |text: String| Gate::load(&text, None).map(|_| ()).map_err(|e| e.to_string());
+    assert_eq!(
+        load(rule("one", a, "deny") + &rule("two", b, "allow")).unwrap_err(),
+        "line 6: rule `two` contradicts the one at line 1: `one` says deny and this one allow of \
+         the same effects; keep one, or narrow one of them"
+    );
+    assert_eq!(
+        load(rule("one", a, "deny") + &rule("one", "[\"system\"]", "deny")).unwrap_err(),
+        "line 6: rule `one` contradicts the one at line 1: both have this id; give each rule an \
+         id of its own"
+    );
+    load(rule("one", a, "deny") + &rule("two", "[\"temp\"]", "allow")).expect("one is narrower");
+}
+
+#[test]
+fn what_is_written_in_vain_is_said_with_its_line() {
+    let text = r#"[env.tight]
+extends = "base"
+default = "deny"
+[env.tight.network]
+allow = ["example.com", "10.0.0.0/8"]
+[env.child]
+extends = "tight"
+default = "allow"
+[env.child.actions]
+deploy = "on"
+[env.child.network]
+allow = ["10.1.0.0/16", "other.example", "example.com:443"]
+[[env.child.rule]]
+id = "deploy"
+effect = "deploy"
+decision = "allow"
+[[env.child.rule]]
+id = "fs.system-delete"
+effect = "fs.delete"
+decision = "allow"
+"#;
+    let gate = Gate::load(text, Some("child")).expect("it loads");
+    let said: Vec<String> = gate.warnings().iter().map(ToString::to_string).collect();
+    let expected = [
+        (8, "`env.child.default`: allow is looser than deny"),
+        (10, "`env.child.actions.deploy`: on is looser than approval"),
+        (12, "`other.example` is outside of"),
+        (13, "`env.child.rule deploy`: allow is looser than require_approval"),
+        (17, "rule `fs.system-delete` is looser than the floor's"),
+    ];
+    assert_eq!(said.len(), expected.len(), "{said:#?}");
+    for (line, part) in expected {
+        let found =
+            said.iter().any(|s| s.starts_with(&format!("line {line}: ")) && s.contains(part));
+        assert!(found, "line {line}, {part}: {said:#?}");
+    }
+    assert_eq!(gate.network().entries(), ["10.1.0.0/16", "example.com:443"]);
+    assert_eq!(gate.decide(&Request::command("rm -rf /etc")).outcome, Outcome::Deny);
+    assert_eq!(gate.network().outcome("example.com"), Outcome::RequireApproval);
+}
+
+#[test]
+fn a_port_of_the_list_is_met_by_what_the_address_implies() {
+    let text =
+        "[env.base]\n[env.base.network]\nallow = [\"api.example:443\"]\notherwise = \"deny\"\n";
+    let gate = Gate::load(text, None).unwrap();
+    for (command, expected) in [
+        ("curl https://api.example/x", Outcome::Allow),
+        ("curl http://api.example/x", Outcome::Deny),
+        ("curl https://api.example:8443/x", Outcome::Deny),
+        ("git clone ssh://git@api.example/x", Outcome::Deny),
+    ] {
+        assert_eq!(gate.decide(&Request::command(command)).outcome, expected, "{command}");
+    }
+}
+
+#[test]
+fn bytes_that_a_shell_drops_hide_nothing() {
+    let decision = Gate::builtin().decide(&Request::command("ls; r\0m -r\0f /etc"));
+    assert_eq!(decision.outcome, Outcome::Deny);
+    assert!(decision.rule_ids.contains(&"unanalysed.nul".to_owned()), "{:?}", decision.rule_ids);
+    let effect = decision.effects.iter().find(|e| e.target == "/etc").expect("the deletion");
+    assert_eq!(effect.span, (4, 17));
+    let harmless = Gate::builtin().decide(&Request::command("ec\0ho hi"));
+    assert_eq!(harmless.outcome, Outcome::RequireApproval);
+}
+
+#[test]
+fn a_flood_of_small_effects_hides_no_great_one() {
+    let flood = |last: &str| {
+        let mut text: String = (0..2000).map(|n| format!("rm -f ./d{n}\n")).collect();
+        text.push_str(last);
+        Gate::builtin().decide(&Request::command(&text)).outcome
+    };
+    assert_eq!(flood("rm -rf /etc"), Outcome::Deny);
+    assert_eq!(flood("curl https://elsewhere.test"), Outcome::RequireApproval);
+    let hosts: String = (0..600).map(|n| format!("curl https://h{n}.github.com/\n")).collect();
+    let last = hosts + "curl https://elsewhere.test/";
+    let decision = Gate::builtin().decide(&Request::command(&last));
+    assert_eq!(decision.outcome, Outcome::RequireApproval);
+    let big = "rm -rf /etc\n".to_owned() + &" ".repeat(70_000);
+    let request = Request { stdin: Some(&big), ..Request::command("bash") };
+    assert_eq!(Gate::builtin().decide(&request).outcome, Outcome::RequireApproval);
+}

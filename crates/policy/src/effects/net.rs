@@ -22,7 +22,7 @@ pub(crate) fn egress(eval: &mut Eval<'_>, address: &str, class: &'static str, sp
     if hosts::is_local(&name) && !matches!(class, "shell" | "tunnel") {
         return;
     }
-    eval.push_at(EffectKind::NetEgress, class, &target, span);
+    eval.push_host(class, &target, hosts::implied_port(address), span);
 }
 
 pub(super) fn run(

@@ -30,8 +30,8 @@ const MAX_DEPTH: u32 = 90;
 const PARSE_DEPTH: u32 = 24;
 /// Texts within texts (`bash -c "bash -c ..."`).
 const MAX_NESTED: usize = 64;
-/// Effects kept for one decision; the rest would only repeat.
-const MAX_EFFECTS: usize = 256;
+/// Effects kept for one decision, and one of each class beyond.
+const MAX_EFFECTS: usize = 512;
 
 /// Why something could not be analysed, with its reason code.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -41,11 +41,12 @@ pub(crate) enum Unanalysed {
     Fuel,
     Length,
     Language,
+    Nul,
 }
 
 impl Unanalysed {
-    pub(crate) const ALL: [Self; 5] =
-        [Self::Syntax, Self::Depth, Self::Fuel, Self::Length, Self::Language];
+    pub(crate) const ALL: [Self; 6] =
+        [Self::Syntax, Self::Depth, Self::Fuel, Self::Length, Self::Language, Self::Nul];
 
     /// The reason code, a key of `[env.*.unanalysed]`.
     pub(crate) const fn code(self) -> &'static str {
@@ -55,6 +56,7 @@ impl Unanalysed {
             Self::Fuel => "fuel",
             Self::Length => "length",
             Self::Language => "language",
+            Self::Nul => "nul",
         }
     }
 
@@ -65,6 +67,7 @@ impl Unanalysed {
             Self::Fuel => "the command is too complex to analyse",
             Self::Length => "the command is longer than 64 KiB",
             Self::Language => "code in this language cannot be analysed",
+            Self::Nul => "it holds NUL bytes, which shells drop",
         }
     }
 }
@@ -213,6 +216,28 @@ impl<'r> Eval<'r> {
         target: &str,
         span: Span,
     ) {
+        self.push_port(kind, class, target, None, span);
+    }
+
+    /// Records that a host is reached, on the port its address implies.
+    pub(crate) fn push_host(
+        &mut self,
+        class: &'static str,
+        target: &str,
+        port: Option<u16>,
+        span: Span,
+    ) {
+        self.push_port(EffectKind::NetEgress, class, target, port, span);
+    }
+
+    fn push_port(
+        &mut self,
+        kind: EffectKind,
+        class: &'static str,
+        target: &str,
+        port: Option<u16>,
+        span: Span,
+    ) {
         debug_assert!(kind.classes().contains(&class), "{kind} has no class {class}");
         let certainty = match target.find([UNKNOWN, SOME]) {
             None => Certainty::Exact,
@@ -222,10 +247,21 @@ impl<'r> Eval<'r> {
         let target: String =
             target.chars().take(200).map(|c| if is_mark(c) { '*' } else { c }).collect();
         let span = self.span.unwrap_or(span);
-        let effect = Effect { kind, class, target, span, certainty };
-        if self.found.effects.len() < MAX_EFFECTS && !self.found.effects.contains(&effect) {
-            self.found.effects.push(effect);
+        let effect = Effect { kind, class, target, span, certainty, port };
+        let effects = &mut self.found.effects;
+        if effects.contains(&effect) {
+            return;
         }
+        if effects.len() < MAX_EFFECTS {
+            effects.push(effect);
+            return;
+        }
+        // What comes late must not hide behind what came first: a class that was not seen yet
+        // is always kept, and that others were dropped is said.
+        if !effects.iter().any(|e| e.kind == kind && e.class == class) {
+            effects.push(effect);
+        }
+        self.unanalysed(Unanalysed::Fuel);
     }
 
     /// Notes something the gate cannot look into.

@@ -1,32 +1,12 @@
-//! The gate: a compiled policy, and the decision about one request.
+//! The decision: every rule, switch and list speaks, and the strictest voice decides.
 
-use std::sync::{Arc, LazyLock};
-
+use super::Gate;
 use crate::action::Action;
-use crate::decision::{Decision, Mode, Outcome, Severity};
-use crate::document::{self, Document, LoadError};
+use crate::decision::{Decision, Outcome, Severity};
 use crate::effect::{Effect, EffectKind};
 use crate::eval::{Findings, Unanalysed};
-use crate::policy::{self, Policy};
 use crate::request::Request;
-use crate::rules::{Approvals, NetworkPolicy, Rule, Switch, belongs};
-
-/// The policy that holds where nobody wrote another.
-pub const DEFAULT_POLICY: &str = include_str!("default_policy.toml");
-
-static BUILTIN: LazyLock<Result<Document, LoadError>> =
-    LazyLock::new(|| document::read(DEFAULT_POLICY, true));
-static BUILTIN_BASE: LazyLock<Option<Gate>> = LazyLock::new(|| {
-    let document = BUILTIN.as_ref().ok()?;
-    // Its examples are run by a test, not at every start.
-    policy::resolve(document, None, "base").ok().map(|policy| Gate { policy: Arc::new(policy) })
-});
-
-/// A compiled policy for one environment. Cheap to clone.
-#[derive(Clone, Debug)]
-pub struct Gate {
-    policy: Arc<Policy>,
-}
+use crate::rules::{Approvals, Switch, belongs};
 
 // A word in the decision: who spoke, and what for.
 struct Voice {
@@ -39,80 +19,6 @@ struct Voice {
 }
 
 impl Gate {
-    /// The built-in policy, environment `base`.
-    ///
-    /// # Panics
-    ///
-    /// Never: a test loads the embedded file.
-    #[must_use]
-    pub fn builtin() -> Self {
-        #[expect(clippy::expect_used, reason = "a test loads the embedded file")]
-        BUILTIN_BASE.clone().expect("the embedded policy loads")
-    }
-
-    /// Reads a policy document and compiles one of its environments, `base` if none is named.
-    ///
-    /// The document's environments may extend the built-in ones; the built-in floor holds in
-    /// every case.
-    pub fn load(toml_text: &str, env: Option<&str>) -> Result<Self, LoadError> {
-        let document = document::read(toml_text, true)?;
-        Self::compile(&document, BUILTIN.as_ref().ok(), env.unwrap_or("base"))
-    }
-
-    /// The same from a table of a larger configuration file. Errors carry no line.
-    #[expect(clippy::needless_pass_by_value, reason = "the caller hands its table over")]
-    pub fn from_value(table: toml::Table, env: Option<&str>) -> Result<Self, LoadError> {
-        let text = toml::to_string(&table)
-            .map_err(|error| LoadError::Toml { line: None, message: error.to_string() })?;
-        let document = document::read(&text, false)?;
-        Self::compile(&document, BUILTIN.as_ref().ok(), env.unwrap_or("base"))
-    }
-
-    fn compile(
-        document: &Document,
-        builtin: Option<&Document>,
-        env: &str,
-    ) -> Result<Self, LoadError> {
-        // Every environment is checked, not only the chosen one.
-        for name in document.environments.keys().filter(|name| *name != env) {
-            Self { policy: Arc::new(policy::resolve(document, builtin, name)?) }
-                .check_examples()?;
-        }
-        let gate = Self { policy: Arc::new(policy::resolve(document, builtin, env)?) };
-        gate.check_examples()?;
-        Ok(gate)
-    }
-
-    // A rule whose own examples come out differently does not load.
-    fn check_examples(&self) -> Result<(), LoadError> {
-        self.policy.rules.iter().try_for_each(|(rule, line)| {
-            wrong_examples(rule, *line).into_iter().next().map_or(Ok(()), Err)
-        })
-    }
-
-    /// SHA-256 of the policy in its canonical form, in hex.
-    #[must_use]
-    pub fn digest(&self) -> &str {
-        &self.policy.digest
-    }
-
-    /// The environment.
-    #[must_use]
-    pub fn env(&self) -> &str {
-        &self.policy.env
-    }
-
-    /// Which hosts may be reached.
-    #[must_use]
-    pub fn network(&self) -> &NetworkPolicy {
-        &self.policy.network
-    }
-
-    /// The rules, the floor's last.
-    pub fn rules(&self) -> impl Iterator<Item = &Rule> {
-        self.policy.rules.iter().map(|(rule, _)| rule)
-    }
-
     /// Decides about one request. Pure: the same request gives the same decision.
     ///
     /// Never panics; a command that is too long or too deep is decided by the policy's
@@ -184,7 +90,10 @@ impl Gate {
             if effect.kind != EffectKind::NetEgress || effect.class == "listen" {
                 continue;
             }
-            let outcome = self.policy.network.outcome(&effect.target);
+            if self.policy.network.allows_at(&effect.target, effect.port) {
+                continue;
+            }
+            let outcome = self.policy.network.otherwise;
             if outcome == Outcome::Allow {
                 continue;
             }
@@ -242,6 +151,12 @@ impl Gate {
             reason,
             remedy: deciding.and_then(|voice| voice.remedy.clone()),
             rule_ids,
+            unenforced: policy
+                .network
+                .gaps_of(&findings.effects)
+                .iter()
+                .map(ToString::to_string)
+                .collect(),
             effects: findings.effects,
             severity: voices
                 .iter()
@@ -255,39 +170,6 @@ impl Gate {
             approval_expires: deciding.and_then(|voice| voice.expires),
         }
     }
-
-    /// Whether decisions bind.
-    #[must_use]
-    pub fn mode(&self) -> Mode {
-        self.policy.mode
-    }
-}
-
-// The examples of a rule that come out differently.
-fn wrong_examples(rule: &Rule, line: Option<usize>) -> Vec<LoadError> {
-    let wrong = |key: &'static str, examples: &[String], expected: bool| -> Vec<LoadError> {
-        examples
-            .iter()
-            .filter(|example| {
-                let findings = crate::analyse::analyse(&Request::command(example));
-                findings.effects.iter().any(|effect| rule.speaks_of(effect)) != expected
-            })
-            .map(|example| LoadError::Example {
-                line,
-                rule: rule.id.clone(),
-                key,
-                example: example.clone(),
-                problem: if expected {
-                    "is not something the rule speaks of"
-                } else {
-                    "is something the rule speaks of"
-                },
-            })
-            .collect()
-    };
-    let mut out = wrong("match", &rule.examples, true);
-    out.extend(wrong("not_match", &rule.counter_examples, false));
-    out
 }
 
 fn cut(text: &str) -> String {
@@ -308,26 +190,7 @@ fn remedy_for(why: Unanalysed) -> &'static str {
         Unanalysed::Syntax => "Correct the syntax, or write it as several plain commands",
         Unanalysed::Depth | Unanalysed::Fuel => "Write it as several plain commands",
         Unanalysed::Length => "Put the script into a file of the project and run that",
+        Unanalysed::Nul => "Send the command without NUL bytes",
         Unanalysed::Language => "Use a language that can be analysed, or have it approved",
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn every_example_of_the_embedded_policy_holds() {
-        let document = document::read(DEFAULT_POLICY, true).unwrap();
-        for name in document.environments.keys() {
-            let policy = policy::resolve(&document, None, name).unwrap();
-            let wrong: Vec<String> = policy
-                .rules
-                .iter()
-                .flat_map(|(rule, line)| wrong_examples(rule, *line))
-                .map(|error| error.to_string())
-                .collect();
-            assert!(wrong.is_empty(), "{name}: {wrong:#?}");
-        }
     }
 }
