@@ -151,6 +151,9 @@ pub struct PolicyDecision {
     /// What the gate could not see, such as scripts on disk.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub unseen: Vec<String>,
+    /// What of the hosts it reaches the sandbox's network rules cannot hold, such as a port.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub unenforced: Vec<String>,
     /// Digest of the policy that decided.
     pub policy_digest: String,
     /// Whether it binds.

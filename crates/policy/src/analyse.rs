@@ -6,6 +6,9 @@ use crate::eval::{Eval, Findings, Unanalysed};
 use crate::request::Request;
 use crate::{MAX_COMMAND_BYTES, code, effects, paths};
 
+/// The most paths, hosts or packages of a request that are judged; more are not analysed.
+const MAX_LISTED: usize = 1000;
+
 /// Everything the request would do.
 pub(crate) fn analyse(request: &Request<'_>) -> Findings {
     let mut eval = Eval::new(request.cwd, request.env);
@@ -56,7 +59,7 @@ fn script(eval: &mut Eval<'_>, command: &str, stdin: Option<&str>) {
 }
 
 fn fields(eval: &mut Eval<'_>, request: &Request<'_>) {
-    for path in request.paths.iter().take(200) {
+    for path in listed(eval, request.paths) {
         let expanded = match path.strip_prefix('~') {
             Some(rest) if rest.is_empty() || rest.starts_with('/') => {
                 format!("{}{rest}", eval.home)
@@ -67,7 +70,7 @@ fn fields(eval: &mut Eval<'_>, request: &Request<'_>) {
         let class = paths::scope(&normal, &eval.root, &eval.home).delete_class(true);
         eval.push(EffectKind::FsDelete, class, &normal);
     }
-    for host in request.hosts.iter().take(200) {
+    for host in listed(eval, request.hosts) {
         effects::egress(eval, host, "connect", (0, 0));
     }
     let service = request.service.unwrap_or_default();
@@ -78,8 +81,16 @@ fn fields(eval: &mut Eval<'_>, request: &Request<'_>) {
     }
 }
 
+/// The items of a list, or what was judged of one that is too long.
+fn listed<'l, T>(eval: &mut Eval<'_>, items: &'l [T]) -> &'l [T] {
+    if items.len() > MAX_LISTED {
+        eval.unanalysed(Unanalysed::Fuel);
+    }
+    items.get(..MAX_LISTED).unwrap_or(items)
+}
+
 fn packages(eval: &mut Eval<'_>, request: &Request<'_>) {
-    for package in request.packages.iter().take(200) {
+    for package in listed(eval, request.packages) {
         let registry = match package.manager {
             "pip" => "pypi.org",
             "npm" => "registry.npmjs.org",

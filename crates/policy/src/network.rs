@@ -95,10 +95,10 @@ impl NetworkPolicy {
     /// The sandbox's rules for this list.
     #[must_use]
     pub fn egress(&self) -> Egress {
-        if self.otherwise == Outcome::Allow || self.patterns.iter().any(HostPattern::is_any) {
-            return Egress::Open;
+        match self.otherwise {
+            Outcome::Allow => Egress::Open,
+            Outcome::RequireApproval | Outcome::Deny => Egress::only(self.expanded()),
         }
-        Egress::only(self.expanded())
     }
 
     /// What the sandbox's rules cannot hold of this list.
@@ -153,15 +153,18 @@ pub enum Egress {
 
 impl Egress {
     /// Rules that let these entries through: a host, `*.host`, an address or a range, each with a
-    /// port if wanted. What is none of these is left out.
+    /// port if wanted. What is none of these is left out; `*` opens all.
     #[must_use]
     pub fn only(entries: impl IntoIterator<Item = String>) -> Self {
-        let mut hosts: Vec<String> = entries
+        let patterns: Vec<HostPattern> = entries
             .into_iter()
             .filter_map(|entry| HostPattern::parse_entry(&entry).ok())
             .flatten()
-            .map(|pattern| pattern.host())
             .collect();
+        if patterns.iter().any(HostPattern::is_any) {
+            return Self::Open;
+        }
+        let mut hosts: Vec<String> = patterns.iter().map(HostPattern::host).collect();
         hosts.sort_unstable();
         hosts.dedup();
         if hosts.is_empty() { Self::Shut } else { Self::Only(hosts) }

@@ -5,7 +5,7 @@ use std::str::FromStr as _;
 use airlock_audit::Event;
 use airlock_contract::{
     Certainty, CheckPolicyInput, Effect, EffectKind, ExecuteInput, Failure, FailureType, Mode,
-    Phase, PolicyDecision, PolicyOutcome, Problems, Severity,
+    Phase, PolicyContext, PolicyDecision, PolicyOutcome, Problems, Severity,
 };
 use airlock_policy::{Action, Code, Decision, Gate, Package, Request};
 use airlock_redaction::Redactor;
@@ -19,10 +19,11 @@ use crate::{failure, metrics};
 /// Decides about an action without recording anything; needs no server.
 ///
 /// # Errors
-/// [`FailureType::InvalidInput`] for an action type that does not exist.
+/// [`FailureType::InvalidInput`] for an action type that does not exist, or whose context is missing.
 pub(crate) fn decide(gate: &Gate, input: &CheckPolicyInput) -> Result<PolicyDecision, Failure> {
     let action = action(&input.action_type)?;
     let context = &input.context;
+    has_context(action, context)?;
     let amount = context.amount.map(|amount| amount.to_string());
     let request = Request {
         command: context.command.as_deref(),
@@ -43,6 +44,32 @@ fn action(name: &str) -> Result<Action, Failure> {
         problems.add("actionType", format!("is not known; did you mean \"{}\"?", unknown.nearest));
         problems.into()
     })
+}
+
+/// Nothing is allowed because nothing was said: an action needs what it is about. `deploy` and
+/// `create_billing` are judged as such, whatever the service.
+fn has_context(action: Action, context: &PolicyContext) -> Result<(), Failure> {
+    let runs = context.command.is_some() || context.code.is_some();
+    let (has, field, instead) = match action {
+        Action::ExecuteCode => (runs, "context.command", "`context.command` or `context.code`"),
+        Action::DeleteFiles => (
+            runs || !context.paths.is_empty(),
+            "context.paths",
+            "`context.paths`, `context.command` or `context.code`",
+        ),
+        Action::NetworkAccess => (
+            runs || !context.hosts.is_empty(),
+            "context.hosts",
+            "`context.hosts`, `context.command` or `context.code`",
+        ),
+        Action::Deploy | Action::CreateBilling => return Ok(()),
+    };
+    if has {
+        return Ok(());
+    }
+    let mut problems = Problems::default();
+    problems.add(field, format!("is missing: {action} needs {instead}"));
+    Err(problems.into())
 }
 
 /// What the policy says about a run.
@@ -91,6 +118,7 @@ fn to_contract(decision: Decision) -> PolicyDecision {
             airlock_policy::Severity::Critical => Severity::Critical,
         },
         unseen: decision.unseen,
+        unenforced: decision.unenforced,
         policy_digest: decision.policy_digest,
         mode: match decision.mode {
             airlock_policy::Mode::Enforce => Mode::Enforce,
@@ -140,7 +168,7 @@ pub(crate) fn redacted(mut decision: PolicyDecision, redactor: &Redactor) -> Pol
     clean(&mut decision.reason);
     decision.remedy.iter_mut().for_each(clean);
     decision.effects.iter_mut().map(|effect| &mut effect.target).for_each(clean);
-    decision.unseen.iter_mut().for_each(clean);
+    decision.unseen.iter_mut().chain(&mut decision.unenforced).for_each(clean);
     decision
 }
 

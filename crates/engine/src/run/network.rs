@@ -2,7 +2,7 @@
 
 use airlock_contract::NetworkInput;
 use airlock_e2b::Network;
-use airlock_policy::{NetworkPolicy, Outcome};
+use airlock_policy::{Egress, NetworkPolicy};
 
 /// What the sandbox may reach; none leaves it open, which only a policy that allows every host
 /// does. `granted` are hosts that a person approved for this run.
@@ -11,47 +11,24 @@ pub(crate) fn network(
     asked: Option<&NetworkInput>,
     granted: &[String],
 ) -> Option<Network> {
-    let open = policy.otherwise == Outcome::Allow;
-    match asked {
-        Some(NetworkInput::Word(_)) => Some(Network::none()),
+    let open = policy.egress() == Egress::Open;
+    let egress = match asked {
+        Some(NetworkInput::Word(_)) => Egress::Shut,
         Some(NetworkInput::Allow { allow }) => {
-            let listed = policy.expanded();
-            let within = |host: &&String| {
-                open || granted.contains(host)
-                    || listed.contains(host)
-                    || !host.contains('*') && policy.allows(host)
-            };
-            Some(only(allow.iter().filter(within).cloned()))
+            let within = |host: &&String| open || granted.contains(host) || policy.covers(host);
+            Egress::only(allow.iter().filter(within).cloned())
         }
-        None if open => None,
+        None if open => Egress::Open,
         None => {
-            let listed = policy.expanded();
-            if listed.iter().any(|entry| entry == "*") {
-                return None;
-            }
-            Some(only(listed.into_iter().chain(granted.iter().cloned())))
+            // A command may spell its host `*`; approving it opens no other.
+            let granted = granted.iter().filter(|host| !host.contains('*')).cloned();
+            Egress::only(policy.expanded().into_iter().chain(granted))
         }
-    }
-}
-
-/// Providers take hosts and ranges without ports: an entry with a port opens its host.
-fn only(hosts: impl Iterator<Item = String>) -> Network {
-    let mut hosts: Vec<String> = hosts.map(|host| without_port(&host).to_owned()).collect();
-    hosts.sort_unstable();
-    hosts.dedup();
-    if hosts.is_empty() { Network::none() } else { Network::only(hosts) }
-}
-
-fn without_port(host: &str) -> &str {
-    match host.rsplit_once(':') {
-        Some((name, port))
-            if !name.contains(':')
-                && !port.is_empty()
-                && port.bytes().all(|b| b.is_ascii_digit()) =>
-        {
-            name
-        }
-        _ => host,
+    };
+    match egress {
+        Egress::Open => None,
+        Egress::Shut => Some(Network::none()),
+        Egress::Only(hosts) => Some(Network::only(hosts)),
     }
 }
 
@@ -69,8 +46,8 @@ mod tests {
         let gate = Gate::builtin();
         let policy = gate.network();
         let listed = policy.expanded().into_iter().find(|h| !h.contains('*')).expect("a host");
-        let network = network(policy, Some(&allow(&[&listed, "evil.example"])), &[]);
-        assert_eq!(network, Some(Network::only([without_port(&listed)])));
+        let network = network(policy, Some(&allow(&[listed.as_str(), "evil.example"])), &[]);
+        assert_eq!(network, Some(Network::only([listed])));
     }
 
     #[test]
@@ -84,8 +61,13 @@ mod tests {
 
     #[test]
     fn ports_are_left_off_and_addresses_are_whole() {
-        assert_eq!(without_port("a.example:443"), "a.example");
-        assert_eq!(without_port("2001:db8::1"), "2001:db8::1");
-        assert_eq!(without_port("10.0.0.0/8"), "10.0.0.0/8");
+        let gate = Gate::load(
+            "[env.base]\n[env.base.network]\nallow = [\"a.example:443\", \"2001:db8::1\", \
+             \"10.0.0.0/8\"]\n",
+            None,
+        );
+        let gate = gate.expect("a policy");
+        let hosts = ["10.0.0.0/8", "2001:db8::1", "a.example"];
+        assert_eq!(network(gate.network(), None, &[]), Some(Network::only(hosts)));
     }
 }
