@@ -39,6 +39,9 @@ pub(crate) enum Command {
     ///
     /// Exit code 0: allowed; 3: denied or an approval is needed.
     Check(CheckArgs),
+    /// Try, compare and show the policy. Needs no server.
+    #[command(subcommand)]
+    Policy(PolicyCommand),
     /// Remove secrets from standard input, as bytes arrive. Needs no server.
     Redact(RedactArgs),
     /// Read and change budget accounts.
@@ -286,6 +289,62 @@ pub(crate) struct CheckArgs {
     /// The command; one argument is a shell line, several are a program and its arguments.
     #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
     pub(crate) cmd: Vec<String>,
+}
+
+/// `airlock policy`.
+#[derive(Debug, Subcommand)]
+pub(crate) enum PolicyCommand {
+    /// Try the examples of the policy's rules, and labelled cases.
+    ///
+    /// A case file is JSON Lines: {"command": "...", "expect": "deny"} or {"actionType": "...",
+    /// "context": {...}, "expect": "allow"}, with "category" if wanted; TOML with [[case]] tables
+    /// of the same keys if its name ends in .toml. "expect" is allow, require_approval or deny.
+    /// Exit code 1: an example or a case came out differently.
+    Test(PolicyTestArgs),
+    /// Compare two policies: settings, rules, and what they decide differently.
+    ///
+    /// OLD and NEW are configuration files, FILE:ENV, environments of --config, or "built-in".
+    Diff(PolicyDiffArgs),
+    /// Show the effective policy: every rule with where it comes from, the digest, the network
+    /// rules of the sandbox that it compiles to, and what those cannot hold.
+    Show(PolicyShowArgs),
+}
+
+/// `airlock policy test`.
+#[derive(Args, Debug)]
+pub(crate) struct PolicyTestArgs {
+    /// Files of labelled cases; "-" is standard input.
+    pub(crate) files: Vec<PathBuf>,
+    /// Cases that may come out differently before the exit code says so.
+    #[arg(long, default_value_t = 0, value_name = "NUMBER")]
+    pub(crate) max_misses: usize,
+    #[command(flatten)]
+    pub(crate) config: ConfigArgs,
+}
+
+/// `airlock policy diff`.
+#[derive(Args, Debug)]
+pub(crate) struct PolicyDiffArgs {
+    /// What held before.
+    pub(crate) old: String,
+    /// What is to hold.
+    pub(crate) new: String,
+    /// Decide about the cases of this file under both, as `policy test` reads them; "-" is standard
+    /// input. Without it, about the examples of both policies' rules.
+    #[arg(long = "cases", value_name = "FILE")]
+    pub(crate) cases: Vec<PathBuf>,
+    /// Exit with 1 if anything differs.
+    #[arg(long)]
+    pub(crate) exit_code: bool,
+    #[command(flatten)]
+    pub(crate) config: ConfigArgs,
+}
+
+/// `airlock policy show`.
+#[derive(Args, Debug)]
+pub(crate) struct PolicyShowArgs {
+    #[command(flatten)]
+    pub(crate) config: ConfigArgs,
 }
 
 /// `airlock redact`.

@@ -18,9 +18,6 @@ use serde::Deserialize;
 use crate::cli::ConfigArgs;
 use crate::exit::Error;
 
-/// Keys that belong to the policy.
-const POLICY_KEYS: [&str; 3] = ["approvals", "env", "floor"];
-
 /// The file as written.
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -171,6 +168,17 @@ pub(crate) fn gate(args: &ConfigArgs) -> Result<Gate, Error> {
     file.gate(args.env.as_deref())
 }
 
+/// The policy of one environment with its examples untried, and the environments that the file
+/// defines, for `airlock policy`, which reports what is wrong with them.
+pub(crate) fn untried(args: &ConfigArgs) -> Result<(Gate, Vec<String>), Error> {
+    let file = File::read(args)?;
+    file.raw()?;
+    let gate = Gate::load_untried(&file.text, args.env.as_deref());
+    let gate = gate.map_err(|error| file.wrong(error))?;
+    let names = Gate::environments(&file.text).map_err(|error| file.wrong(error))?;
+    Ok((gate, names))
+}
+
 /// The redactor alone, for `airlock redact`.
 pub(crate) fn redactor(args: &ConfigArgs) -> Result<Redactor, Error> {
     let file = File::read(args)?;
@@ -243,18 +251,7 @@ impl File {
     }
 
     fn gate(&self, env: Option<&str>) -> Result<Gate, Error> {
-        let table: toml::Table =
-            toml::from_str(&self.text).map_err(|error| self.wrong(error.message()))?;
-        let policy: toml::Table =
-            table.into_iter().filter(|(key, _)| POLICY_KEYS.contains(&key.as_str())).collect();
-        Gate::from_value(policy, env).map_err(|error| {
-            // The policy's own reader knows the line, if it is given the text; its complaint about
-            // a key of ours would be none.
-            match Gate::load(&policy_lines(&self.text), env) {
-                Err(placed) => self.wrong(placed),
-                Ok(_) => self.wrong(error),
-            }
-        })
+        Gate::load_config(&self.text, env).map_err(|error| self.wrong(error))
     }
 
     fn redactor(&self, raw: &Raw) -> Result<Redactor, Error> {
@@ -307,22 +304,6 @@ fn with_nearest(message: &str) -> String {
         Some((_, known)) => format!("unknown key `{unknown}`; did you mean `{known}`?"),
         None => message.replacen("field", "key", 1),
     }
-}
-
-/// The text with every line outside the policy's tables left empty, so that lines keep their
-/// numbers.
-fn policy_lines(text: &str) -> String {
-    let mut ours = false;
-    let mut lines = Vec::new();
-    for line in text.lines() {
-        if let Some(header) = line.trim_start().strip_prefix('[') {
-            let root = header.trim_start_matches('[').trim_start();
-            let root = root.split(['.', ']', ' ']).next().unwrap_or_default();
-            ours = !POLICY_KEYS.contains(&root);
-        }
-        lines.push(if ours { "" } else { line });
-    }
-    lines.join("\n")
 }
 
 /// The path of the configuration, for logs.

@@ -32,6 +32,7 @@ fn main() -> ExitCode {
 fn run(cli: &Cli) -> Result<(), Error> {
     match &cli.command {
         Command::Check(args) => commands::check::run(args, cli.json),
+        Command::Policy(command) => commands::policy::run(command, cli.json),
         Command::Redact(args) => commands::redact::run(args),
         Command::Schema(args) => commands::schema::run(args),
         Command::Tether(args) => dev::tether::run(args),

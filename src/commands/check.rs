@@ -36,7 +36,7 @@ pub(crate) fn run(args: &CheckArgs, json: bool) -> Result<(), Error> {
     if decision.allowed { Ok(()) } else { Err(Error::silent(Exit::Refused)) }
 }
 
-fn one(gate: &Gate, input: &Value) -> Result<PolicyDecision, Failure> {
+pub(super) fn one(gate: &Gate, input: &Value) -> Result<PolicyDecision, Failure> {
     let input = CheckPolicyInput::parse(input)?;
     decide(gate, &input)
 }
@@ -92,7 +92,7 @@ fn answer(gate: &Gate, line: &[u8]) -> Result<Value, Failure> {
 }
 
 /// The question that a line asks: its `command`, or its `actionType` and `context`.
-fn question(object: &Map<String, Value>) -> Value {
+pub(super) fn question(object: &Map<String, Value>) -> Value {
     let action = object.get("actionType").cloned().unwrap_or_else(|| json!("execute_code"));
     let mut context = object.get("context").cloned().unwrap_or_else(|| json!({}));
     if let (Some(command), Some(context)) = (object.get("command"), context.as_object_mut()) {
@@ -129,6 +129,9 @@ fn show(command: &str, decision: &PolicyDecision, explain: bool) -> Result<(), E
     }
     for unseen in &decision.unseen {
         output::line(format_args!("  unseen   {unseen}"))?;
+    }
+    for gap in &decision.unenforced {
+        output::line(format_args!("  sandbox  {gap}"))?;
     }
     output::line(format_args!("  policy   {}", decision.policy_digest))
 }

@@ -4,6 +4,7 @@ pub(crate) mod budget;
 pub(crate) mod check;
 pub(crate) mod doctor;
 pub(crate) mod exec;
+pub(crate) mod policy;
 pub(crate) mod redact;
 pub(crate) mod sandbox;
 pub(crate) mod schema;

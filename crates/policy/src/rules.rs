@@ -80,6 +80,21 @@ impl Rule {
                 || self.hosts.iter().any(|host| host.matches_at(&effect.target, effect.port)))
     }
 
+    /// What the rule speaks of, as written in a document: key and values.
+    #[must_use]
+    pub fn conditions(&self) -> Vec<(&'static str, Vec<String>)> {
+        let hosts = self.hosts.iter().map(ToString::to_string).collect();
+        let all = [
+            ("effect", self.effects.iter().map(ToString::to_string).collect()),
+            ("action", self.action.iter().map(ToString::to_string).collect()),
+            ("class", self.classes.clone()),
+            ("target", self.targets.clone()),
+            ("path", self.paths.clone()),
+            ("host", hosts),
+        ];
+        all.into_iter().filter(|(_, values): &(_, Vec<String>)| !values.is_empty()).collect()
+    }
+
     /// Whether the rule speaks of the action type itself, whatever the effects.
     #[must_use]
     pub(crate) fn speaks_of_action(&self, action: Action) -> bool {

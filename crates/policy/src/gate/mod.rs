@@ -64,14 +64,17 @@ impl Gate {
         Self::proven(&document::read(&text, Source::Table)?, env)
     }
 
-    /// Every environment of a configuration file, or the built-in `base` if it has none, without
-    /// a word about their examples: for a caller that tries and reports them itself.
-    pub fn load_untried(toml_text: &str) -> Result<Vec<Self>, LoadError> {
+    /// The same without a word about the rules' examples: for a caller that tries and reports
+    /// them itself ([`Gate::examples`]).
+    pub fn load_untried(toml_text: &str, env: Option<&str>) -> Result<Self, LoadError> {
         let document = document::read(toml_text, Source::Configuration)?;
-        if document.environments.is_empty() {
-            return Ok(vec![Self::resolve(&document, "base")?]);
-        }
-        document.environments.keys().map(|name| Self::resolve(&document, name)).collect()
+        Self::resolve(&document, env.unwrap_or("base"))
+    }
+
+    /// The environments that a configuration file defines, by name.
+    pub fn environments(toml_text: &str) -> Result<Vec<String>, LoadError> {
+        let document = document::read(toml_text, Source::Configuration)?;
+        Ok(document.environments.into_keys().collect())
     }
 
     // Every environment is checked, not only the chosen one.
