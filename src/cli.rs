@@ -30,6 +30,10 @@ pub(crate) enum Command {
     /// Start Temporal, Redis, the sandbox host and the worker on this machine.
     Dev(Box<DevArgs>),
     /// Run the worker against existing servers.
+    ///
+    /// SIGINT or SIGTERM hands running commands over and ends it. SIGHUP, or a change of the
+    /// configuration file, reloads the policy; one that cannot be used is logged and the old one
+    /// holds.
     Worker(Box<WorkerArgs>),
     /// Run one command through the task queue and show its progress; exits with its code.
     ///

@@ -141,6 +141,8 @@ pub(crate) struct Config {
     pub(crate) gate: Gate,
     /// The redactor with the file's own patterns.
     pub(crate) redactor: Redactor,
+    /// What it was read from, to read it again.
+    pub(crate) source: ConfigArgs,
     /// Where crossed budget thresholds are told, besides the audit log and the metrics.
     pub(crate) alerts: Option<Endpoint>,
 }
@@ -153,6 +155,7 @@ pub(crate) fn load(args: &ConfigArgs) -> Result<Config, Error> {
         return Err(file.wrong("budget.slice_seconds must be at least 10"));
     }
     Ok(Config {
+        source: args.clone(),
         alerts: file.alerts(&raw, args)?,
         gate: file.gate(args.env.as_deref())?,
         redactor: file.redactor(&raw)?,

@@ -42,7 +42,7 @@ impl Tasks {
 pub(crate) struct Signals {
     interrupt: Signal,
     terminate: Signal,
-    hangup: Signal,
+    hangup: Option<Signal>,
 }
 
 impl Signals {
@@ -51,8 +51,13 @@ impl Signals {
         Ok(Self {
             interrupt: signal(SignalKind::interrupt())?,
             terminate: signal(SignalKind::terminate())?,
-            hangup: signal(SignalKind::hangup())?,
+            hangup: Some(signal(SignalKind::hangup())?),
         })
+    }
+
+    /// The same, but SIGHUP ends nothing: somebody else reloads by it.
+    pub(crate) fn without_hangup() -> std::io::Result<Self> {
+        Ok(Self { hangup: None, ..Self::listen()? })
     }
 
     /// Waits for the next one and names it.
@@ -60,7 +65,15 @@ impl Signals {
         tokio::select! {
             _ = self.interrupt.recv() => "SIGINT",
             _ = self.terminate.recv() => "SIGTERM",
-            _ = self.hangup.recv() => "SIGHUP",
+            () = recv(self.hangup.as_mut()) => "SIGHUP",
         }
+    }
+}
+
+/// Waits for a signal that may not be listened for.
+pub(crate) async fn recv(signal: Option<&mut Signal>) {
+    match signal {
+        Some(signal) => drop(signal.recv().await),
+        None => std::future::pending().await,
     }
 }

@@ -17,7 +17,7 @@ use crate::dev::ready::Ready;
 use crate::drain::{Signals, Tasks};
 use crate::exit::{Error, Exit};
 use crate::wiring::redis::Patience;
-use crate::wiring::{addresses, engine, reaper, redis, secrets};
+use crate::wiring::{addresses, engine, reaper, redis, reload, secrets};
 use crate::{output, telemetry};
 
 /// Beyond the drain, tasks get this long to end before the process goes.
@@ -114,12 +114,15 @@ pub(crate) async fn run(args: &WorkerArgs) -> Result<(), Error> {
         environment = config.gate.env(),
         "airlock worker"
     );
+    for warning in config.gate.warnings() {
+        tracing::warn!(%warning, "the policy says something in vain");
+    }
     #[cfg(debug_assertions)]
     if let Ok(faults) = std::env::var("AIRLOCK_FAULTS") {
         let armed = airlock_engine::faultpoint::arm(&faults);
         armed.map_err(|error| Error::config(format_args!("AIRLOCK_FAULTS: {error}")))?;
     }
-    let mut signals = Signals::listen()?;
+    let mut signals = Signals::without_hangup()?;
     let tasks = Tasks::default();
     let stop = tasks.stop_token();
     let limit = settings.drain + AFTER_DRAIN;
@@ -164,7 +167,10 @@ pub(crate) async fn start(settings: Settings, config: Config, tasks: &Tasks) -> 
         e2b: &settings.e2b,
         audit_file: settings.audit_file.as_deref(),
     };
+    let source = config.source.clone();
     let engine = engine::build(needs, config, connection).await?;
+    let watched = engine.clone();
+    tasks.spawn(|stop| reload::run(watched, source, stop));
     if let Some(door) = door {
         let address = door.address()?;
         let engine = engine.clone();

@@ -4,4 +4,5 @@ pub(crate) mod addresses;
 pub(crate) mod engine;
 pub(crate) mod reaper;
 pub(crate) mod redis;
+pub(crate) mod reload;
 pub(crate) mod secrets;

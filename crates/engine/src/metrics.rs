@@ -3,7 +3,9 @@
 use std::time::Duration;
 
 use airlock_contract::{FailureType, PolicyOutcome, RunStatus, Usd};
-use metrics::{Unit, counter, describe_counter, describe_histogram, histogram};
+use metrics::{
+    Unit, counter, describe_counter, describe_gauge, describe_histogram, gauge, histogram,
+};
 
 /// Finished runs, by `status`.
 pub const RUNS: &str = "airlock_runs_total";
@@ -11,6 +13,10 @@ pub const RUNS: &str = "airlock_runs_total";
 pub const FAILURES: &str = "airlock_failures_total";
 /// Policy decisions, by `outcome`.
 pub const DECISIONS: &str = "airlock_policy_decisions_total";
+/// Attempts to reload the policy, by `outcome`: `loaded`, `refused`.
+pub const POLICY_RELOADS: &str = "airlock_policy_reloads_total";
+/// 1 while the policy's file cannot be used and an older policy holds, else 0.
+pub const POLICY_STALE: &str = "airlock_policy_stale";
 /// Nano-dollars held by reservations.
 pub const RESERVED: &str = "airlock_reserved_nanousd_total";
 /// Nano-dollars booked.
@@ -39,6 +45,9 @@ pub fn describe() {
     describe_counter!(RUNS, "Finished runs by status");
     describe_counter!(FAILURES, "Runs that ended with a failure, by type");
     describe_counter!(DECISIONS, "Policy decisions by outcome");
+    describe_counter!(POLICY_RELOADS, "Attempts to reload the policy, by outcome");
+    describe_gauge!(POLICY_STALE, "1 while the policy's file cannot be used");
+    gauge!(POLICY_STALE).set(0.0);
     describe_counter!(RESERVED, "Nano-dollars held by reservations");
     describe_counter!(SPENT, "Nano-dollars booked");
     describe_counter!(ALERTS, "Alert thresholds of budgets that were crossed, by percent");
@@ -50,6 +59,13 @@ pub fn describe() {
     describe_counter!(HAND_OVERS, "Runs handed over to a later attempt, by reason");
     describe_counter!(REATTACHED, "Commands taken over instead of being started again");
     describe_counter!(REAPED, "Expired leases that the reaper looked at, by outcome");
+}
+
+/// The policy's file was read again: it is in force, or the old policy holds.
+pub fn policy_reload(loaded: bool) {
+    let outcome = if loaded { "loaded" } else { "refused" };
+    counter!(POLICY_RELOADS, "outcome" => outcome).increment(1);
+    gauge!(POLICY_STALE).set(if loaded { 0.0 } else { 1.0 });
 }
 
 pub(crate) fn run(status: RunStatus) {

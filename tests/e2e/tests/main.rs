@@ -15,4 +15,5 @@ mod clients;
 mod endings;
 mod harness;
 mod http;
+mod policy;
 mod workers;
