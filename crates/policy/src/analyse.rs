@@ -54,7 +54,7 @@ fn script(eval: &mut Eval<'_>, command: &str, stdin: Option<&str>) {
     for effect in &mut eval.found.effects {
         let (start, end) = effect.span;
         let last = end.checked_sub(1).filter(|last| *last >= start);
-        effect.span = (place(start), last.map_or(place(start), |last| place(last) + 1));
+        effect.span = (place(start), last.map_or_else(|| place(start), |last| place(last) + 1));
     }
 }
 

@@ -2,17 +2,21 @@
 //! run commands, write files, read files and reach hosts.
 //!
 //! One small scanner reads all of them; what differs between languages - comment signs, the
-//! names of functions - is in tables. It follows constants through assignments and imports, and
-//! nothing else: what it does not understand it does not judge.
+//! names of functions - is in tables. Constants are followed through assignments, imports, loops,
+//! methods and the program's own functions ([`interp`]); what is not understood is not judged.
 
+mod act;
 mod apis;
-mod calls;
+mod builtins;
+mod interp;
 mod little;
 mod scan;
+mod sdk;
+mod shapes;
+mod value;
 
 pub(crate) use little::{awk, editor, makefile, quoted_commands, sed};
 
-use crate::effect::EffectKind;
 use crate::eval::{Eval, Shell, Unanalysed};
 
 /// The language an interpreter's name stands for.
@@ -136,30 +140,6 @@ pub(crate) fn source(eval: &mut Eval<'_>, shell: &mut Shell, language: &str, tex
         }
     };
     let program = scan::scan(language, text);
-    calls::judge(eval, shell, language, &program);
-    if fork_bomb(language, text) {
-        eval.push(EffectKind::Process, "bomb", language);
-    }
-}
-
-fn fork_bomb(language: &str, text: &str) -> bool {
-    let plain: String = text.chars().filter(|c| !c.is_whitespace()).take(4096).collect();
-    match language {
-        "python" => {
-            plain.contains("whileTrue:os.fork()")
-                || plain.contains("while1:os.fork()")
-                || plain.contains("whileTrue:fork()")
-        }
-        "perl" => {
-            plain.contains("forkwhilefork")
-                || plain.contains("fork()while1")
-                || plain.contains("while(1){fork")
-        }
-        "ruby" => {
-            plain.contains("loop{fork}")
-                || plain.contains("fork{loop")
-                || plain.contains("loop{fork{")
-        }
-        _ => false,
-    }
+    interp::follow(eval, shell, language, &program);
+    shapes::judge(eval, language, text, &program);
 }

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use crate::eval::{SOME, UNKNOWN, unescape};
+use crate::eval::unescape;
 
 /// A token.
 #[derive(Clone, Debug, PartialEq)]
@@ -16,11 +16,10 @@ pub(super) enum Token {
     Sign(char),
 }
 
-/// The tokens of a program, and the constants its names hold.
+/// The tokens of a program, and what its names were imported from.
 #[derive(Debug, Default)]
 pub(super) struct Program {
     pub(super) tokens: Vec<Token>,
-    pub(super) constants: HashMap<String, Vec<String>>,
     /// Short names and what they were imported from.
     pub(super) imports: HashMap<String, String>,
 }
@@ -41,7 +40,6 @@ pub(super) fn scan(language: &str, text: &str) -> Program {
     while scanner.tokens.len() < MAX_TOKENS && scanner.next() {}
     let mut program = Program { tokens: scanner.tokens, ..Program::default() };
     imports(language, &mut program);
-    constants(&mut program);
     program
 }
 
@@ -88,7 +86,7 @@ impl Scanner<'_> {
             self.string(c, "");
         } else if c == '`' {
             // In JavaScript only as a template of a shell: $`...`.
-            let command = matches!(self.language, "ruby" | "perl" | "php")
+            let command = matches!(self.language, "ruby" | "perl" | "php" | "julia")
                 || self.tokens.last() == Some(&Token::Sign('$'));
             self.quoted('`', command);
         } else if c.is_ascii_digit() {
@@ -164,7 +162,6 @@ impl Scanner<'_> {
     // From an opening sign to its closing one; the opening sign is at the current place.
     fn quoted(&mut self, close: char, command: bool) {
         self.at += 1;
-        let start = self.at;
         let mut out = String::new();
         while self.at < self.chars.len() && self.peek(0) != close {
             let c = self.peek(0);
@@ -172,14 +169,23 @@ impl Scanner<'_> {
                 out.push(self.peek(1));
                 self.at += 2;
             } else if (c == '$' || c == '#') && self.peek(1) == '{' {
+                let start = self.at + 1;
                 self.skip_braces();
-                out.push(UNKNOWN);
+                let inner = self.slice(start);
+                out.extend(["\u{1}", inner.trim_matches(['{', '}']).trim(), "\u{1}"]);
+            } else if c == '$' && is_name(self.peek(1)) && self.language == "julia" {
+                self.at += 1;
+                let start = self.at;
+                while is_name(self.peek(0)) || self.peek(0).is_ascii_digit() {
+                    self.at += 1;
+                }
+                let name = self.slice(start);
+                out.extend(["\u{1}", &name, "\u{1}"]);
             } else {
                 out.push(c);
                 self.at += 1;
             }
         }
-        let _ = start;
         self.at += 1;
         self.push(if command { Token::Command(out) } else { Token::Text(out) });
     }
@@ -239,12 +245,7 @@ impl Scanner<'_> {
                 let start = self.at;
                 self.skip_braces();
                 let inner = self.slice(start);
-                let inner = inner.trim_matches(['{', '}', '#']);
-                if inner.chars().all(|c| is_name(c) || c.is_ascii_digit()) && !inner.is_empty() {
-                    out.extend(["\u{1}", inner, "\u{1}"]);
-                } else {
-                    out.push(UNKNOWN);
-                }
+                out.extend(["\u{1}", inner.trim_matches(['{', '}', '#']).trim(), "\u{1}"]);
             } else {
                 out.push(c);
                 self.at += 1;
@@ -305,11 +306,12 @@ fn imports(language: &str, program: &mut Program) {
                     next += 1;
                 }
             }
-            (_, "require") => {
+            (_, "require" | "import") => {
                 if let (Some(Token::Sign('(')), Some(Token::Text(module))) =
                     (tokens.get(at + 1), tokens.get(at + 2))
                 {
                     let module = module.trim_start_matches("node:").replace('/', ".");
+                    let at = if at >= 1 && name(at - 1) == "await" { at - 1 } else { at };
                     if at >= 2 && tokens.get(at - 1) == Some(&Token::Sign('=')) {
                         destructured(tokens, at - 2, &module, &mut found);
                     }
@@ -357,42 +359,4 @@ fn destructured(tokens: &[Token], end: usize, module: &str, found: &mut HashMap<
         }
         _ => {}
     }
-}
-
-// `name = 'text'`, `name = ['a', 'b']`.
-fn constants(program: &mut Program) {
-    let mut found: HashMap<String, Vec<String>> = HashMap::new();
-    for at in 0..program.tokens.len() {
-        let (Some(Token::Name(name)), Some(Token::Sign('=' | ':'))) =
-            (program.tokens.get(at), program.tokens.get(at + 1))
-        else {
-            continue;
-        };
-        let from =
-            if program.tokens.get(at + 2) == Some(&Token::Sign('=')) { at + 3 } else { at + 2 };
-        if matches!(program.tokens.get(at + 2), Some(Token::Sign('=' | '~')))
-            && program.tokens.get(at + 1) == Some(&Token::Sign('='))
-        {
-            continue;
-        }
-        let (values, _) = super::calls::value(program, &found, from, 0);
-        if !values.is_empty() && values.iter().any(|v| v.chars().any(|c| c != UNKNOWN && c != SOME))
-        {
-            found.insert(name.clone(), values);
-        }
-        // `for x in ['a', 'b']`.
-    }
-    for at in 0..program.tokens.len() {
-        if let (Some(Token::Name(f)), Some(Token::Name(name)), Some(Token::Name(within))) =
-            (program.tokens.get(at), program.tokens.get(at + 1), program.tokens.get(at + 2))
-            && f == "for"
-            && matches!(within.as_str(), "in" | "of")
-        {
-            let (values, _) = super::calls::value(program, &found, at + 3, 0);
-            if !values.is_empty() {
-                found.insert(name.clone(), values);
-            }
-        }
-    }
-    program.constants = found;
 }

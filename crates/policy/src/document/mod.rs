@@ -40,11 +40,14 @@ pub(crate) struct Environment {
     pub(crate) line: Option<usize>,
 }
 
+/// An entry of an allowlist and what it stands for.
+pub(crate) type Entry = (String, Vec<HostPattern>);
+
 /// The `network` table of an environment as written.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Network {
     /// Entries with their patterns; `None` says nothing, an empty list allows no host.
-    pub(crate) allow: Option<Vec<Placed<(String, Vec<HostPattern>)>>>,
+    pub(crate) allow: Option<Vec<Placed<Entry>>>,
     pub(crate) otherwise: Option<Placed<Outcome>>,
 }
 

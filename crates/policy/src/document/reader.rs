@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-use super::{Environment, LoadError, Network, Placed};
+use super::{Entry, Environment, LoadError, Network, Placed};
 use crate::action::Action;
 use crate::decision::{Mode, Outcome};
 use crate::eval::Unanalysed;
@@ -244,11 +244,7 @@ impl<'t> Reader<'t> {
         Ok(out)
     }
 
-    fn hosts(
-        &self,
-        at: &str,
-        value: &Value<'_>,
-    ) -> Result<Vec<Placed<(String, Vec<HostPattern>)>>, LoadError> {
+    fn hosts(&self, at: &str, value: &Value<'_>) -> Result<Vec<Placed<Entry>>, LoadError> {
         let entry = |item: &Value<'_>| {
             let text = self.string(at, item)?;
             let patterns =
