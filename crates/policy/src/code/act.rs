@@ -32,6 +32,7 @@ pub(super) fn call(
         if let Some(value) = received(on, &name) {
             return value;
         }
+        writes(interp, on, &name, &args);
     }
     let full = match &on {
         Some(on) if !on.of.is_empty() => format!("{}.{name}", on.of),
@@ -42,6 +43,10 @@ pub(super) fn call(
     }
     if let Some(value) = module(&full, &args) {
         return value;
+    }
+    if interp.loud {
+        moves(interp, &full, &args);
+        unpacks(interp, &full, &args);
     }
     let api = find(interp.language, &full).or_else(|| find(interp.language, &name));
     let Some(api) = api.filter(|_| !is_local_database(&full)) else {
@@ -61,7 +66,7 @@ pub(super) fn call(
 
 // A database in a file or in memory is no host.
 fn is_local_database(name: &str) -> bool {
-    name.starts_with("sqlite3.connect") || name.starts_with("duckdb.connect")
+    matches!(name, "sqlite3.connect" | "aiosqlite.connect" | "duckdb.connect")
 }
 
 // `__import__("os")`, `getattr(os, "system")`: a name spelled as text.
@@ -79,6 +84,29 @@ fn module(name: &str, args: &Args) -> Option<Value> {
         // The C library by `ctypes`: its functions are the shell's of other languages.
         "CDLL" | "LoadLibrary" => Some(Value::named("os")),
         _ => None,
+    }
+}
+
+// `os.chdir("/")`: what comes after is elsewhere.
+fn moves(interp: &mut Interp<'_, '_>, name: &str, args: &Args) {
+    let last = name.rsplit('.').next().unwrap_or(name);
+    if matches!(last, "chdir" | "setwd" | "set_current_dir") && !blank(args.first()) {
+        interp.shell.cwd = paths::normalize(args.first(), &interp.shell.cwd);
+    }
+}
+
+// Objects that run code as they are unpacked: `pickle.loads(...)`, `yaml.load(...)`.
+fn unpacks(interp: &mut Interp<'_, '_>, name: &str, args: &Args) {
+    let unpacks = ["pickle.loads", "cPickle.loads", "yaml.load", "yaml.unsafe_load", "dill.loads"];
+    if !unpacks.contains(&name) {
+        return;
+    }
+    let text = args.first();
+    let runs = ["system", "popen", "subprocess", "eval", "exec"].iter().any(|n| text.contains(n));
+    if runs && !blank(text) {
+        interp.eval.push(EffectKind::ExecOpaque, "decoded", name);
+    } else if matches!(args.taint(), Taint::Remote(_)) && !name.starts_with("yaml") {
+        opaque(interp, &args.taint());
     }
 }
 
@@ -105,6 +133,21 @@ fn received(on: &Value, name: &str) -> Option<Value> {
         let host = on.at.clone().unwrap_or_else(|| "a host".to_owned());
         Value { taint: Taint::Remote(Rc::from(host)), ..Value::unknown() }
     })
+}
+
+// `f.write(text)` on an opened file: what is written there.
+fn writes(interp: &mut Interp<'_, '_>, on: &Value, name: &str, args: &Args) {
+    let (true, Some(path)) = (matches!(name, "write" | "writelines" | "puts"), &on.at) else {
+        return;
+    };
+    let opened = on.of.ends_with("open") || on.of.ends_with("File.new");
+    if interp.loud && opened && !path.contains("://") {
+        let taint = args.taint();
+        let text = args.get(0).filter(|value| !value.is_blank()).map(|v| Rc::from(v.first()));
+        let flow = Flow { text, taint, ..Flow::default() };
+        let content = Some((&flow, true));
+        effects::write_path(interp.eval, interp.shell, path, (0, 0), content);
+    }
 }
 
 // `array_map('unlink', ...)` calls `unlink`.
@@ -338,6 +381,16 @@ fn evaluate(interp: &mut Interp<'_, '_>, args: &Args) {
     let value = args.get(0).cloned().unwrap_or_default();
     if value.is_blank() {
         opaque(interp, &value.taint);
+        return;
+    }
+    let text = value.first();
+    if text.contains("://") && !text.contains(char::is_whitespace) {
+        let host = hosts::of_url(text).unwrap_or_default();
+        interp.eval.push(EffectKind::ExecRemote, "pipe", &host);
+        return;
+    }
+    if interp.language == "r" && interp.eval.calls.is_empty() && text.ends_with(".R") {
+        interp.eval.unseen(&format!("script {text}"));
         return;
     }
     if interp.eval.calls.iter().filter(|call| *call == "\u{1}code").count() < 4 {

@@ -113,6 +113,9 @@ fn fits(language: &str, name: &str, known: &str, api: Api) -> bool {
         }
         "spawn" => whole && matches!(language, "javascript" | "typescript" | "ruby"),
         "Function" => whole,
+        "source" => whole && language == "r",
+        "get" | "getprint" | "getstore" => whole && language == "perl",
+        "run" => language == "julia" && whole,
         "Path" | "pathlib.Path" => language == "python",
         "URL" | "Socket" => matches!(language, "java" | "kotlin" | "csharp" | "groovy"),
         _ => true,

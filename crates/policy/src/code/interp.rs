@@ -9,6 +9,7 @@
 use std::collections::HashMap;
 
 use super::act;
+use super::apis::find;
 use super::builtins;
 use super::scan::{Program, Token};
 use super::value::{Args, MAX_TEXTS, Value};
@@ -368,7 +369,14 @@ impl Interp<'_, '_> {
         }
         // Ruby, Perl and PHP call without parentheses: `unlink 'x'`, `system "rm", "-rf"`.
         let bare = matches!(self.language, "ruby" | "perl" | "php" | "lua" | "elixir" | "groovy");
-        if bare && matches!(self.token(at + 1), Some(Token::Text(_))) {
+        let known = || find(self.language, &self.qualified(name)).is_some();
+        let bare = bare
+            && match self.token(at + 1) {
+                Some(Token::Text(_)) => true,
+                Some(Token::Name(_)) => known(),
+                _ => false,
+            };
+        if bare {
             let mut args = Args::default();
             let mut next = at;
             while args.plain.is_empty() || self.is(next, ',') {
@@ -406,7 +414,11 @@ impl Interp<'_, '_> {
             return match last {
                 "parent" => value.each(|text| format!("{text}/..")),
                 "text" | "content" | "body" | "data" | "stdout" => value.clone(),
-                _ => Value { of: name.to_owned(), taint: value.taint.clone(), ..Value::unknown() },
+                _ => {
+                    let of = if value.of.is_empty() { head } else { &value.of };
+                    let of = format!("{of}.{last}");
+                    Value { of, taint: value.taint.clone(), ..Value::unknown() }
+                }
             };
         }
         Value::named(&self.qualified(name))
@@ -432,6 +444,8 @@ impl Interp<'_, '_> {
                     (*value, at) = (result, next);
                 }
                 (Some(Token::Sign('.')), Some(Token::Name(name)), _) => {
+                    let name = name.clone();
+                    self.ruby_block(&name, value, at + 2);
                     let of = format!("{}.{name}", value.of);
                     if !matches!(name.as_str(), "text" | "content" | "body" | "data" | "stdout") {
                         *value = Value { of, taint: value.taint.clone(), ..Value::unknown() };
@@ -479,7 +493,10 @@ impl Interp<'_, '_> {
         let (on, name) = match (on, name.rsplit_once('.')) {
             (None, Some((head, last))) => {
                 let value = self.lookup(head);
-                let known = self.names.contains_key(head) || head.contains("self.");
+                let root = head.split('.').next().unwrap_or(head);
+                let known = self.names.contains_key(head)
+                    || self.names.contains_key(root)
+                    || head.contains("self.");
                 if known { (Some(value), last.to_owned()) } else { (None, name.to_owned()) }
             }
             (on, _) => (on, name.to_owned()),
@@ -522,6 +539,15 @@ impl Interp<'_, '_> {
             if name == "async" || name == "function" { self.name_at(from + 1) } else { name };
         if !name.is_empty() {
             let name = name.to_owned();
+            self.names.insert(name, Value { list: false, ..on.clone() });
+        }
+    }
+
+    /// `values.each { |f| ... }`, `values.each do |f|`.
+    fn ruby_block(&mut self, method: &str, on: &Value, at: usize) {
+        let opens = self.is(at, '{') || self.name_at(at) == "do";
+        let name = self.name_at(at + 2).to_owned();
+        if opens && self.is(at + 1, '|') && !name.is_empty() && method.starts_with(['e', 'm']) {
             self.names.insert(name, Value { list: false, ..on.clone() });
         }
     }

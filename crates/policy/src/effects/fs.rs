@@ -428,37 +428,56 @@ pub(crate) fn write_path(
         let class = if normal.contains("sysrq") { "power" } else { "kernel" };
         eval.push_at(EffectKind::System, class, &normal, span);
     } else if let Some(mut class) = class_of_write(eval, shell, path) {
-        if class == "profile" && content.is_some_and(|(flow, append)| !append || risky_line(flow)) {
+        if class == "profile"
+            && content.is_some_and(|(flow, append)| !append || risky_line(eval, flow))
+        {
             class = "persistence";
         }
         eval.push_at(EffectKind::FsWrite, class, &normal, span);
     }
 }
 
-// More than settings of the environment in a start-up file.
-fn risky_line(flow: &Flow) -> bool {
+/// Effects that a line of a start-up file must not have.
+const RISKY: &[EffectKind] = &[
+    EffectKind::FsDelete,
+    EffectKind::DeviceWrite,
+    EffectKind::ExecRemote,
+    EffectKind::ExecOpaque,
+    EffectKind::DbStatement,
+    EffectKind::CloudMutate,
+    EffectKind::NetEgress,
+    EffectKind::CredentialRead,
+    EffectKind::Privilege,
+    EffectKind::Process,
+    EffectKind::System,
+];
+
+/// More than settings of the environment in a start-up file: what it would do at the next start,
+/// its aliases and functions called.
+fn risky_line(eval: &Eval<'_>, flow: &Flow) -> bool {
+    const GUARD: &str = "\u{1}profile";
     if matches!(flow.taint, Taint::Remote(_) | Taint::Decoded) {
         return true;
     }
-    let Some(text) = &flow.text else { return false };
-    [
-        "curl",
-        "wget",
-        "/dev/tcp",
-        "nc ",
-        "bash -i",
-        "base64",
-        "sudo=",
-        "alias sudo",
-        "alias ls",
-        "nohup",
-        " &",
-        "PROMPT_COMMAND",
-        "python",
-        "trap ",
-    ]
-    .iter()
-    .any(|mark| text.contains(mark))
+    let Some(text) = flow.text.as_deref() else { return false };
+    let hooks = ["PROMPT_COMMAND", "trap ", "nohup", " &", "alias sudo", "sudo="];
+    if hooks.iter().any(|hook| text.contains(hook)) {
+        return true;
+    }
+    if eval.calls.iter().any(|call| call == GUARD) {
+        return false;
+    }
+    let mut inner = Eval::new(Some(&eval.root), eval.environment);
+    inner.calls.push(GUARD.to_owned());
+    let mut shell = inner.shell();
+    inner.text(&mut shell, text, (0, 0), &Flow::empty());
+    let bodies: Vec<String> =
+        shell.aliases.values().chain(shell.functions.keys()).take(16).cloned().collect();
+    for body in bodies {
+        inner.text(&mut shell, &body, (0, 0), &Flow::empty());
+    }
+    inner.drain();
+    inner.found.effects.iter().any(|effect| RISKY.contains(&effect.kind))
 }
 
 fn class_of_write(eval: &Eval<'_>, shell: &Shell, path: &str) -> Option<&'static str> {
