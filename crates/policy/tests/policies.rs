@@ -380,15 +380,16 @@ fn bytes_that_a_shell_drops_hide_nothing() {
 #[test]
 fn a_flood_of_small_effects_hides_no_great_one() {
     let flood = |last: &str| {
-        let mut text: String = (0..2000).map(|n| format!("rm -f ./d{n}\n")).collect();
-        text.push_str(last);
-        Gate::builtin().decide(&Request::command(&text)).outcome
+        let mut lines: Vec<String> = (0..2000).map(|n| format!("rm -f ./d{n}")).collect();
+        lines.push(last.to_owned());
+        Gate::builtin().decide(&Request::command(&lines.join("\n"))).outcome
     };
     assert_eq!(flood("rm -rf /etc"), Outcome::Deny);
     assert_eq!(flood("curl https://elsewhere.test"), Outcome::RequireApproval);
-    let hosts: String = (0..600).map(|n| format!("curl https://h{n}.github.com/\n")).collect();
-    let last = hosts + "curl https://elsewhere.test/";
-    let decision = Gate::builtin().decide(&Request::command(&last));
+    let mut lines: Vec<String> =
+        (0..600).map(|n| format!("curl https://h{n}.github.com/")).collect();
+    lines.push("curl https://elsewhere.test/".to_owned());
+    let decision = Gate::builtin().decide(&Request::command(&lines.join("\n")));
     assert_eq!(decision.outcome, Outcome::RequireApproval);
     let big = "rm -rf /etc\n".to_owned() + &" ".repeat(70_000);
     let request = Request { stdin: Some(&big), ..Request::command("bash") };

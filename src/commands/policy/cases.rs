@@ -147,7 +147,7 @@ fn tables(file: &str, bytes: &[u8]) -> Result<Vec<Case>, Wrong> {
 }
 
 fn line_of(before: &[u8]) -> usize {
-    before.iter().filter(|byte| **byte == b'\n').count() + 1
+    before.split(|byte| *byte == b'\n').count()
 }
 
 /// The label of a case; `approve` is short for `require_approval`.

@@ -227,9 +227,8 @@ impl Moved {
         let (old, new) = (&self.old, &self.new);
         match new.outcome.cmp(&old.outcome) {
             std::cmp::Ordering::Less => "looser",
-            std::cmp::Ordering::Greater => "tighter",
             std::cmp::Ordering::Equal if new.allowed => "looser",
-            std::cmp::Ordering::Equal => "tighter",
+            std::cmp::Ordering::Greater | std::cmp::Ordering::Equal => "tighter",
         }
     }
 }

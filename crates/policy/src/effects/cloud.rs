@@ -162,10 +162,22 @@ pub(super) fn is_dry(name: &str, args: &[Arg]) -> bool {
     }) && !(name == "kubectl" && raw(args, &["--dry-run=none"]))
 }
 
+// `spec/user_spec.rb:42` and `delete.py` name files; no part of them is a verb.
+fn is_path(word: &str) -> bool {
+    let name = word.split(':').next().unwrap_or(word);
+    let extension = name.rsplit_once('.').map_or("", |(_, extension)| extension);
+    word.contains('/')
+        || (1..=5).contains(&extension.len())
+            && extension.bytes().all(|b| b.is_ascii_alphanumeric())
+}
+
 // A verb in a word such as `terminate-instances`, `batch-delete-image` or `volumes:destroy`.
 fn verb_in(word: &str, verbs: &Words) -> bool {
     if verbs.contains(word) {
         return true;
+    }
+    if is_path(word) {
+        return false;
     }
     let strong = |v: &str| verbs.contains(v) && !MILD.contains(v);
     let mut parts = word.split(['-', '_', ':', '.']);

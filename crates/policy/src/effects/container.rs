@@ -122,7 +122,7 @@ fn docker(eval: &mut Eval<'_>, shell: &mut Shell, name: &str, args: &[Arg], stdi
             let volumes = raw(rest, &["--volumes", "--all", "-a", "-af", "-fa"]);
             match (sub, verb) {
                 ("system", "prune") => push(eval, if volumes { "prune" } else { "local" }),
-                ("volume", "prune" | "rm" | "remove") => push(eval, "prune"),
+                ("volume", "prune" | "rm" | "remove") | ("system", "reset") => push(eval, "prune"),
                 _ => {}
             }
         }

@@ -81,7 +81,8 @@ pub(super) fn run(
         "rails" | "rake" | "bin/rails" => rails(eval, args),
         "prisma" | "sequelize" | "sequelize-cli" | "knex" | "typeorm" | "drizzle-kit"
         | "artisan" | "alembic" | "flyway" | "liquibase" | "dbmate" | "migrate" | "goose"
-        | "sqlx" | "diesel" | "mix" | "flask" | "doctrine" | "hasura" | "atlas" | "sqitch" => {
+        | "sqlx" | "diesel" | "mix" | "flask" | "manage.py" | "django-admin" | "doctrine"
+        | "hasura" | "atlas" | "sqitch" => {
             migrations(eval, name, args);
         }
         "memcached-tool" | "etcdctl" | "consul" | "nodetool" | "kafka-topics"
@@ -346,6 +347,9 @@ fn migrations(eval: &mut Eval<'_>, name: &str, args: &[Arg]) {
         "atlas" => text(1) == "schema" && text(2) == "clean",
         "hasura" | "drizzle-kit" => raw(args, &["drop"]),
         "sqitch" => raw(args, &["revert"]),
+        "manage.py" | "django-admin" => {
+            matches!(text(1), "flush" | "reset_db" | "drop_db" | "sqlreset" | "clean_db")
+        }
         _ => false,
     };
     if drops {

@@ -24,6 +24,11 @@ pub(super) fn run(
         }
         "truncate" | "fallocate" => {
             let opts = Opts::scan(args, &["-s", "--size", "-r", "-o", "-l"]);
+            // Unlike a sparse file, this takes the blocks at once.
+            let length = opts.value(&["-l", "--length"]).map(|length| length.text.clone());
+            if name == "fallocate" && length.is_some_and(|length| is_huge(&length)) {
+                eval.push(EffectKind::Process, "exhaust", "fallocate");
+            }
             for word in opts.words {
                 write_path(eval, shell, &word.text, word.span, None);
             }
@@ -398,6 +403,20 @@ pub(crate) fn is_device(path: &str) -> bool {
     DISKS.iter().any(|disk| name.starts_with(disk))
 }
 
+/// A size of hundreds of gigabytes: `900G`, `2TiB`.
+fn is_huge(size: &str) -> bool {
+    let digits = size.bytes().take_while(u8::is_ascii_digit).count();
+    let (number, unit) = size.split_at(digits);
+    let number: u64 = number.parse().unwrap_or(0);
+    match unit.bytes().next().map(|unit| unit.to_ascii_uppercase()) {
+        Some(b'G') => number >= 200,
+        Some(b'T' | b'P' | b'E') => number > 0,
+        Some(b'M') => number >= 200 << 10,
+        Some(b'K') => number >= 200 << 20,
+        _ => number >= 200 << 30,
+    }
+}
+
 /// Records that a path is written, with the content if it is known.
 pub(crate) fn write_path(
     eval: &mut Eval<'_>,
@@ -419,6 +438,13 @@ pub(crate) fn write_path(
         if eval.files.len() < 64 {
             eval.files.insert(normal.clone(), flow);
         }
+    }
+    // A stream without an end fills the disk.
+    if let Some((Flow { taint: Taint::Program(program), .. }, _)) = content
+        && &**program == "yes"
+        && !normal.starts_with("/dev/")
+    {
+        eval.push_at(EffectKind::Process, "exhaust", &normal, span);
     }
     if is_device(&normal) {
         eval.push_at(EffectKind::DeviceWrite, "device", &normal, span);

@@ -132,9 +132,6 @@ fn subcommand(eval: &mut Eval<'_>, shell: &mut Shell, sub: &str, args: &[Arg]) {
             vcs(eval, "discard", "git stash");
         }
         "branch" => branch(eval, args),
-        "tag" if raw(args, &["-d", "--delete"]) => {
-            vcs(eval, "tag-delete", args.last().map_or("", |a| &a.text));
-        }
         "rm" => {
             let opts = Opts::scan(args, &[]);
             if !opts.has(&["--cached"]) {
