@@ -54,6 +54,12 @@ pub(crate) enum Command {
     /// Serve and clean up sandboxes.
     #[command(subcommand)]
     Sandbox(SandboxCommand),
+    /// List and answer what the policy wants a person to see first.
+    #[command(subcommand)]
+    Approvals(ApprovalsCommand),
+    /// Read and verify the audit log.
+    #[command(subcommand)]
+    Audit(AuditCommand),
     /// Look at everything that the worker needs and say what to mend.
     Doctor(Box<DoctorArgs>),
     /// Print the JSON Schema of every activity, failure and heartbeat.
@@ -544,6 +550,103 @@ pub(crate) struct DoctorArgs {
 pub(crate) struct SchemaArgs {
     /// Only this activity.
     pub(crate) activity: Option<String>,
+}
+
+/// `airlock approvals`.
+#[derive(Debug, Subcommand)]
+pub(crate) enum ApprovalsCommand {
+    /// What waits for an answer, the one that expires first on top.
+    List(ApprovalsListArgs),
+    /// One approval: what would be done, and who answered.
+    Show(ApprovalArgs),
+    /// Let it be done, once.
+    Approve(ApprovalAnswerArgs),
+    /// Refuse it for good.
+    Reject(ApprovalAnswerArgs),
+}
+
+/// `airlock approvals list`.
+#[derive(Args, Debug)]
+pub(crate) struct ApprovalsListArgs {
+    /// Most that are shown, 1 to 1000.
+    #[arg(long, short = 'n', default_value_t = 100)]
+    pub(crate) limit: u64,
+    #[command(flatten)]
+    pub(crate) store: StoreArgs,
+}
+
+/// `airlock approvals show`.
+#[derive(Args, Debug)]
+pub(crate) struct ApprovalArgs {
+    /// The approval's id.
+    pub(crate) id: String,
+    #[command(flatten)]
+    pub(crate) store: StoreArgs,
+}
+
+/// `airlock approvals approve|reject`.
+#[derive(Args, Debug)]
+pub(crate) struct ApprovalAnswerArgs {
+    /// Why; kept in the audit log.
+    #[arg(long)]
+    pub(crate) reason: Option<String>,
+    /// Who answers; kept in the audit log.
+    #[arg(long, env = "USER")]
+    pub(crate) by: String,
+    #[command(flatten)]
+    pub(crate) approval: ApprovalArgs,
+}
+
+/// `airlock audit`.
+#[derive(Debug, Subcommand)]
+pub(crate) enum AuditCommand {
+    /// The newest records, the oldest of them first.
+    Tail(AuditTailArgs),
+    /// Say whether every chain is whole and unchanged.
+    ///
+    /// Exit code 1: records are missing, changed or out of order.
+    Verify(AuditVerifyArgs),
+    /// Write every record as it stands, a line each.
+    Export(AuditSourceArgs),
+}
+
+/// Where the records are.
+#[derive(Args, Debug)]
+pub(crate) struct AuditSourceArgs {
+    /// A JSON Lines file of AIRLOCK_AUDIT_FILE or of `audit export`, instead of Redis.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) file: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) store: StoreArgs,
+}
+
+/// `airlock audit tail`.
+#[derive(Args, Debug)]
+pub(crate) struct AuditTailArgs {
+    /// Most that are shown, 1 to 1000.
+    #[arg(long, short = 'n', default_value_t = 20)]
+    pub(crate) limit: u64,
+    /// Only of this budget account.
+    #[arg(long)]
+    pub(crate) run_id: Option<String>,
+    /// Only of this execution.
+    #[arg(long)]
+    pub(crate) execution_id: Option<String>,
+    /// Only of this kind, such as policy.decided, or of kinds that begin with it and a dot.
+    #[arg(long)]
+    pub(crate) kind: Option<String>,
+    #[command(flatten)]
+    pub(crate) source: AuditSourceArgs,
+}
+
+/// `airlock audit verify`.
+#[derive(Args, Debug)]
+pub(crate) struct AuditVerifyArgs {
+    /// A record that must be there, as a result's receipt names it: WRITER:SEQUENCE:HASH. Repeat it.
+    #[arg(long, value_name = "WRITER:SEQUENCE:HASH")]
+    pub(crate) receipt: Vec<String>,
+    #[command(flatten)]
+    pub(crate) source: AuditSourceArgs,
 }
 
 /// `airlock tether`.

@@ -41,6 +41,8 @@ fn run(cli: &Cli) -> Result<(), Error> {
         Command::Exec(args) => on_runtime(commands::exec::run(args, cli.json)),
         Command::Budget(command) => on_runtime(commands::budget::run(command, cli.json)),
         Command::Sandbox(command) => on_runtime(commands::sandbox::run(command, cli.json)),
+        Command::Approvals(command) => on_runtime(commands::approvals::run(command, cli.json)),
+        Command::Audit(command) => on_runtime(commands::audit::run(command, cli.json)),
         Command::Doctor(args) => on_runtime(commands::doctor::run(args, cli.json)),
     }
 }

@@ -30,6 +30,11 @@ pub(crate) fn note(text: impl std::fmt::Display) {
     drop(writeln!(io::stderr().lock(), "{text}"));
 }
 
+/// A caller's text without what a terminal would obey.
+pub(crate) fn printable(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
+}
+
 /// Says how a command failed: a sentence, or JSON if that was asked for.
 pub(crate) fn error(error: &Error, json: bool) {
     if error.message.is_empty() {

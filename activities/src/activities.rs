@@ -6,7 +6,7 @@ use serde::Serialize;
 use serde_json::Value;
 
 use crate::runtime::{Context, Registry};
-use crate::{budget, execute, policy};
+use crate::{approval, budget, execute, policy};
 
 /// The activities of the main task queue.
 pub(crate) fn main_queue(engine: &Engine) -> Registry {
@@ -19,6 +19,7 @@ pub(crate) fn main_queue(engine: &Engine) -> Registry {
         .with(names::SPEND_BUDGET, with(engine, budget::spend_budget))
         .with(names::CAN_SPEND, with(engine, budget::can_spend))
         .with(names::GET_BUDGET, with(engine, budget::get_budget))
+        .with(names::REQUEST_APPROVAL, with(engine, approval::request_approval))
 }
 
 /// The activities of the admin task queue.
@@ -29,6 +30,8 @@ pub(crate) fn admin_queue(engine: &Engine) -> Registry {
         .with(names::RESET_CIRCUIT, with(engine, budget::reset_circuit))
         .with(names::LIST_BUDGETS, with(engine, budget::list_budgets))
         .with(names::GET_BUDGET_LEDGER, with(engine, budget::get_budget_ledger))
+        .with(names::RESOLVE_APPROVAL, with(engine, approval::resolve_approval))
+        .with(names::LIST_APPROVALS, with(engine, approval::list_approvals))
 }
 
 /// `activity` with its engine.

@@ -7,6 +7,7 @@
 #![forbid(unsafe_code)]
 
 mod activities;
+mod approval;
 mod budget;
 pub mod client;
 mod connect;

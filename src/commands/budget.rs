@@ -10,16 +10,14 @@ use airlock_contract::{
 use comfy_table::{CellAlignment, Table, presets};
 use serde::Serialize;
 use serde_json::{Value, json};
-use tokio_util::sync::CancellationToken;
 
 use crate::cli::{
     BudgetCommand, BudgetCreateArgs, BudgetLedgerArgs, BudgetListArgs, BudgetSpendArgs,
     BudgetTopUpArgs, StoreArgs,
 };
 use crate::exit::Error;
-use crate::output;
-use crate::wiring::addresses;
-use crate::wiring::redis::{Patience, connect};
+use crate::output::{self, printable};
+use crate::wiring::redis;
 
 /// Runs one of the budget commands.
 pub(crate) async fn run(command: &BudgetCommand, json: bool) -> Result<(), Error> {
@@ -151,10 +149,7 @@ fn account(name: &str) -> Result<AccountId, Error> {
 }
 
 async fn ledger(store: &StoreArgs) -> Result<Ledger, Error> {
-    let ready = addresses::ready(&store.from)?;
-    let args = addresses::redis(&store.redis, ready.as_ref());
-    let connection = connect(&args, Patience::Once, &CancellationToken::new()).await?;
-    Ok(Ledger::new(connection, &args.redis_prefix))
+    Ok(Ledger::new(redis::store(store).await?, &store.redis.redis_prefix))
 }
 
 fn refused(error: airlock_budget::Error) -> Error {
@@ -203,11 +198,6 @@ fn movements(entries: &[LedgerEntry]) -> Table {
         ]);
     }
     table
-}
-
-/// A caller's text without what a terminal would obey.
-fn printable(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
 }
 
 fn circuit(status: &BudgetStatus) -> String {

@@ -1,5 +1,7 @@
 //! One file a command.
 
+pub(crate) mod approvals;
+pub(crate) mod audit;
 pub(crate) mod budget;
 pub(crate) mod check;
 pub(crate) mod doctor;

@@ -10,8 +10,9 @@ use secrecy::ExposeSecret;
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
-use crate::cli::RedisArgs;
+use crate::cli::{RedisArgs, StoreArgs};
 use crate::exit::Error;
+use crate::wiring::addresses;
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// A call that takes longer is a failure of the store: what it was for fails closed.
@@ -61,6 +62,13 @@ pub(crate) async fn connect(
             () = sleep(wait) => wait = (wait * 2).min(LONGEST_WAIT),
         }
     }
+}
+
+/// A connection for one command, with the addresses of `--from` if it is given.
+pub(crate) async fn store(args: &StoreArgs) -> Result<Connection, Error> {
+    let ready = addresses::ready(&args.from)?;
+    let servers = addresses::redis(&args.redis, ready.as_ref());
+    connect(&servers, Patience::Once, &CancellationToken::new()).await
 }
 
 /// One server, or a Cluster.

@@ -3,13 +3,13 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
-use airlock_contract::{AccountId, ApprovalRequest, ExecutionId};
+use airlock_contract::{AccountId, ApprovalRequest, ApprovalStatus, ExecutionId};
 use jiff::Timestamp;
 use serde::Serialize;
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
-use crate::Error;
+use crate::{Error, State};
 
 /// The digest that an approval is bound to: SHA-256, hex, over account, arguments and policy.
 ///
@@ -40,22 +40,6 @@ pub struct NewRequest {
     pub details: Value,
     /// How long it may be answered and used.
     pub ttl: Duration,
-}
-
-/// Where an approval is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "camelCase")]
-pub enum State {
-    /// Waits for an answer.
-    Pending,
-    /// Granted and not used yet.
-    Granted,
-    /// Rejected.
-    Rejected,
-    /// Granted and used.
-    Used,
-    /// Not answered, or not used, in time.
-    Expired,
 }
 
 /// An approval.
@@ -152,6 +136,27 @@ impl Approval {
                  /api/v1/safety/approvals/{id}/approve (or /reject); then run the same action \
                  again with approvalId {id}"
             ),
+        }
+    }
+
+    /// As those who answer it see it.
+    pub fn to_status(&self) -> ApprovalStatus {
+        ApprovalStatus {
+            id: self.id.clone(),
+            digest: self.digest.clone(),
+            run_id: self.account.clone(),
+            execution_id: self.execution.clone(),
+            action_type: self.action_type.clone(),
+            reason: self.reason.clone(),
+            preview: self.preview.clone(),
+            details: self.details.clone(),
+            state: self.state,
+            created_at: rfc3339(self.created_at_ms),
+            expires_at: rfc3339(self.expires_at_ms),
+            answered_by: self.answered_by.clone(),
+            answered_at: self.answered_at_ms.map(rfc3339),
+            answer_reason: self.answer_reason.clone(),
+            used_by: self.used_by.clone(),
         }
     }
 

@@ -35,6 +35,8 @@ mod approvals;
 mod error;
 pub mod webhook;
 
-pub use approval::{Approval, NewRequest, State, approval_digest};
+/// Where an approval is.
+pub use airlock_contract::ApprovalState as State;
+pub use approval::{Approval, NewRequest, approval_digest};
 pub use approvals::{Approvals, Options};
 pub use error::Error;

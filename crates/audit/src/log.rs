@@ -7,7 +7,7 @@ use parking_lot::Mutex;
 use std::sync::Arc;
 
 use crate::record::{Event, Record, Sealed};
-use crate::{Error, Sink};
+use crate::{Error, Reader, Sink};
 
 /// The kind of the last record of a writer that stopped in good order.
 pub(crate) const CLOSED: &str = "log.closed";
@@ -87,6 +87,11 @@ impl Log {
             return Ok(());
         }
         Err(Error::Unavailable)
+    }
+
+    /// Reads the first sink: the records of all writers that share it. None without a sink.
+    pub fn reader(&self) -> Option<Reader> {
+        self.sinks.first().map(Sink::reader)
     }
 
     /// Whether the last write to a required sink succeeded, without a try. Once false it stays so

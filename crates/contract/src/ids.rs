@@ -99,6 +99,11 @@ pub struct RunIdentity {
 #[serde(transparent)]
 pub struct ExecutionId(String);
 
+/// A text that cannot be an execution's id.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("must be 64 lower-case hex digits")]
+pub struct InvalidExecutionId;
+
 impl ExecutionId {
     /// SHA-256 over the length-prefixed parts of `identity`.
     pub fn of(identity: &RunIdentity) -> Self {
@@ -126,6 +131,19 @@ impl ExecutionId {
     /// The first 12 digits, for people to read.
     pub fn short(&self) -> &str {
         &self.0[..12]
+    }
+}
+
+impl FromStr for ExecutionId {
+    type Err = InvalidExecutionId;
+
+    fn from_str(text: &str) -> Result<Self, InvalidExecutionId> {
+        let digit = |b: u8| b.is_ascii_digit() || (b'a'..=b'f').contains(&b);
+        if text.len() == 64 && text.bytes().all(digit) {
+            Ok(Self(text.to_owned()))
+        } else {
+            Err(InvalidExecutionId)
+        }
     }
 }
 

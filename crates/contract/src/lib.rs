@@ -12,6 +12,7 @@
 #![forbid(unsafe_code)]
 
 mod approval;
+mod audit;
 mod batch;
 mod budget;
 mod decision;
@@ -26,7 +27,11 @@ mod problems;
 mod reader;
 pub mod schema;
 
-pub use approval::ApprovalRequest;
+pub use approval::{
+    ApprovalAnswer, ApprovalList, ApprovalRequest, ApprovalState, ApprovalStatus,
+    ListApprovalsInput, RequestedApproval, ResolveApprovalInput,
+};
+pub use audit::{AuditRecord, AuditRecords, ReadAuditInput};
 pub use batch::{
     BatchCommand, BatchCommandInput, BatchInput, BatchItem, BatchItemOutcome, BatchOutcome,
     BatchResult,
@@ -45,7 +50,7 @@ pub use execute::{
 };
 pub use failure::{Failure, FailureType};
 pub use heartbeat::{Heartbeat, Phase};
-pub use ids::{AccountId, ExecutionId, InvalidAccountId, RunIdentity};
+pub use ids::{AccountId, ExecutionId, InvalidAccountId, InvalidExecutionId, RunIdentity};
 pub use ledger::{
     BudgetLedger, BudgetLedgerInput, BudgetList, LedgerEntry, LedgerEntryKind, ListBudgetsInput,
     ResetCircuitInput, TopUpBudgetInput,

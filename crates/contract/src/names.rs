@@ -21,6 +21,12 @@ pub const SPEND_BUDGET: &str = "spendBudget";
 pub const CAN_SPEND: &str = "canSpend";
 /// Reads an account. `GetBudgetInput` -> `BudgetStatus`.
 pub const GET_BUDGET: &str = "getBudget";
+/// Asks for an approval ahead of a run. `ExecuteInput` or `BatchInput` -> `RequestedApproval`.
+pub const REQUEST_APPROVAL: &str = "requestApproval";
+/// Answers an approval. `ResolveApprovalInput` -> `ApprovalStatus`. On the admin queue.
+pub const RESOLVE_APPROVAL: &str = "resolveApproval";
+/// What waits for an answer. `ListApprovalsInput` -> `ApprovalList`. On the admin queue.
+pub const LIST_APPROVALS: &str = "listApprovals";
 /// Removes an account. `DeleteBudgetInput` -> `DeletedBudget`. On the admin queue.
 pub const DELETE_BUDGET: &str = "deleteBudget";
 /// Raises a limit. `TopUpBudgetInput` -> `BudgetStatus`. On the admin queue.
@@ -33,7 +39,7 @@ pub const LIST_BUDGETS: &str = "listBudgets";
 pub const GET_BUDGET_LEDGER: &str = "getBudgetLedger";
 
 /// Activities on the main queue.
-pub const MAIN_ACTIVITIES: [&str; 8] = [
+pub const MAIN_ACTIVITIES: [&str; 9] = [
     SAFE_EXECUTE_CODE,
     SAFE_EXECUTE_BATCH,
     CHECK_POLICY,
@@ -42,10 +48,18 @@ pub const MAIN_ACTIVITIES: [&str; 8] = [
     SPEND_BUDGET,
     CAN_SPEND,
     GET_BUDGET,
+    REQUEST_APPROVAL,
 ];
 /// Activities on the admin queue.
-pub const ADMIN_ACTIVITIES: [&str; 5] =
-    [DELETE_BUDGET, TOP_UP_BUDGET, RESET_CIRCUIT, LIST_BUDGETS, GET_BUDGET_LEDGER];
+pub const ADMIN_ACTIVITIES: [&str; 7] = [
+    DELETE_BUDGET,
+    TOP_UP_BUDGET,
+    RESET_CIRCUIT,
+    LIST_BUDGETS,
+    GET_BUDGET_LEDGER,
+    RESOLVE_APPROVAL,
+    LIST_APPROVALS,
+];
 
 /// Plans, waits for an approval if one is needed, runs `safeExecuteCode`.
 pub const SAFE_EXECUTION: &str = "safeExecution";

@@ -4,10 +4,11 @@ use schemars::{JsonSchema, schema_for};
 use serde_json::{Map, Value, json};
 
 use crate::{
-    BatchInput, BatchResult, BudgetLedger, BudgetLedgerInput, BudgetList, BudgetStatus, CanSpend,
-    CanSpendInput, CheckPolicyInput, CreateBudgetInput, DeletedBudget, ExecuteInput, ExecuteResult,
-    FailureType, GetBudgetInput, Heartbeat, ListBudgetsInput, PolicyDecision, ResetCircuitInput,
-    SpendBudgetInput, TopUpBudgetInput, names,
+    ApprovalList, ApprovalStatus, BatchInput, BatchResult, BudgetLedger, BudgetLedgerInput,
+    BudgetList, BudgetStatus, CanSpend, CanSpendInput, CheckPolicyInput, CreateBudgetInput,
+    DeletedBudget, ExecuteInput, ExecuteResult, FailureType, GetBudgetInput, Heartbeat,
+    ListApprovalsInput, ListBudgetsInput, PolicyDecision, RequestedApproval, ResetCircuitInput,
+    ResolveApprovalInput, SpendBudgetInput, TopUpBudgetInput, names,
 };
 
 fn of<T: JsonSchema>() -> Value {
@@ -29,6 +30,9 @@ pub fn document() -> Value {
         (names::SPEND_BUDGET.to_owned(), activity::<SpendBudgetInput, BudgetStatus>()),
         (names::CAN_SPEND.to_owned(), activity::<CanSpendInput, CanSpend>()),
         (names::GET_BUDGET.to_owned(), activity::<GetBudgetInput, BudgetStatus>()),
+        (names::REQUEST_APPROVAL.to_owned(), activity::<ExecuteInput, RequestedApproval>()),
+        (names::RESOLVE_APPROVAL.to_owned(), activity::<ResolveApprovalInput, ApprovalStatus>()),
+        (names::LIST_APPROVALS.to_owned(), activity::<ListApprovalsInput, ApprovalList>()),
         (names::DELETE_BUDGET.to_owned(), activity::<GetBudgetInput, DeletedBudget>()),
         (names::TOP_UP_BUDGET.to_owned(), activity::<TopUpBudgetInput, BudgetStatus>()),
         (names::RESET_CIRCUIT.to_owned(), activity::<ResetCircuitInput, BudgetStatus>()),

@@ -131,11 +131,6 @@ impl Engine {
         self.core.gate()
     }
 
-    /// The approvals, for doors that list and answer them.
-    pub fn approvals(&self) -> &Approvals {
-        &self.core.approvals
-    }
-
     /// The ledger, for doors that administer accounts.
     pub fn ledger(&self) -> &Ledger {
         &self.core.ledger

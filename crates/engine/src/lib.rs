@@ -14,6 +14,8 @@
 #![forbid(unsafe_code)]
 
 mod alerts;
+mod approval_doors;
+mod audit_doors;
 mod batch;
 mod config;
 mod context;
@@ -32,6 +34,7 @@ mod secrets;
 
 pub use airlock_runs::{AdmissionLimits, BreakerSettings, Rate};
 pub use alerts::Alerts;
+pub use approval_doors::ApprovalDesk;
 pub use config::{AdmissionConfig, AutoCreate, Config, LeaseLengths, Margins, OutputCaps};
 pub use context::{Attempt, Ending, Liveness, RunContext, StopReason};
 pub use doors::{decide, invalid_input};

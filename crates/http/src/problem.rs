@@ -10,11 +10,30 @@ use crate::names::{snake, to_snake};
 
 /// A failure on its way out.
 #[derive(Debug)]
-pub(crate) struct Problem(pub(crate) Failure);
+pub(crate) struct Problem {
+    failure: Failure,
+    status: StatusCode,
+}
+
+impl Problem {
+    /// What kept an approval from being read or answered: there, not to have one is not found, and
+    /// one that is over is a conflict. Elsewhere either forbids what it was presented for.
+    pub(crate) fn of_approval(failure: Failure) -> Self {
+        let state = failure.details.as_ref().and_then(|details| details.get("state"));
+        match (failure.kind, state) {
+            (FailureType::ApprovalInvalid, Some(Value::Null)) => {
+                Self { failure, status: StatusCode::NOT_FOUND }
+            }
+            (FailureType::ApprovalInvalid, _) => Self { failure, status: StatusCode::CONFLICT },
+            _ => failure.into(),
+        }
+    }
+}
 
 impl From<Failure> for Problem {
     fn from(failure: Failure) -> Self {
-        Self(failure)
+        let status = status(failure.kind);
+        Self { failure, status }
     }
 }
 
@@ -47,8 +66,7 @@ pub(crate) const fn status(kind: FailureType) -> StatusCode {
 
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
-        let Failure { kind, message, details, retry_after } = self.0;
-        let status = status(kind);
+        let Self { failure: Failure { kind, message, details, retry_after }, status } = self;
         let mut body = json!({
             "type": "about:blank",
             "title": status.canonical_reason().unwrap_or("Error"),

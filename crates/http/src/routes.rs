@@ -37,6 +37,11 @@ pub(crate) fn router(
         .route("/api/v1/safety/budgets", get(list_budgets))
         .route("/api/v1/safety/ledger/{*run_id}", get(budget_ledger))
         .route("/api/v1/safety/budget/{*run_id}", get(get_budget).delete(delete_budget))
+        .route("/api/v1/safety/approvals", get(list_approvals))
+        .route("/api/v1/safety/approvals/{id}", get(get_approval))
+        .route("/api/v1/safety/approvals/{id}/approve", post(approve))
+        .route("/api/v1/safety/approvals/{id}/reject", post(reject))
+        .route("/api/v1/safety/audit", get(read_audit))
         .layer(DefaultBodyLimit::max(MAX_BODY_BYTES))
         .with_state(engine.clone())
         .route("/metrics", get(render_metrics).with_state(metrics))
@@ -131,6 +136,50 @@ async fn get_budget(State(engine): State<Engine>, Path(run_id): Path<String>) ->
 
 async fn delete_budget(State(engine): State<Engine>, Path(run_id): Path<String>) -> Answer {
     answer(StatusCode::OK, &engine.delete_budget(&json!({ "runId": run_id })).await?)
+}
+
+async fn list_approvals(
+    State(engine): State<Engine>,
+    Query(query): Query<BTreeMap<String, String>>,
+) -> Answer {
+    answer(StatusCode::OK, &engine.approval_desk().list(&asked(query)).await?)
+}
+
+async fn get_approval(State(engine): State<Engine>, Path(id): Path<String>) -> Answer {
+    let found = engine.approval_desk().get(&id).await.map_err(Problem::of_approval)?;
+    answer(StatusCode::OK, &found)
+}
+
+async fn approve(engine: State<Engine>, id: Path<String>, body: Bytes) -> Answer {
+    resolve(engine, id, &body, "approve").await
+}
+
+async fn reject(engine: State<Engine>, id: Path<String>, body: Bytes) -> Answer {
+    resolve(engine, id, &body, "reject").await
+}
+
+/// The body says `by`, and perhaps `reason`.
+async fn resolve(
+    State(engine): State<Engine>,
+    Path(id): Path<String>,
+    body: &Bytes,
+    answer_given: &str,
+) -> Answer {
+    let mut input = read(body)?;
+    if let Some(fields) = input.as_object_mut() {
+        fields.insert("approvalId".to_owned(), id.into());
+        fields.insert("answer".to_owned(), answer_given.into());
+    }
+    let resolved = engine.approval_desk().resolve(&input).await.map_err(Problem::of_approval)?;
+    answer(StatusCode::OK, &resolved)
+}
+
+/// The newest audit records, oldest first: of a `run_id`, `execution_id` or `kind`.
+async fn read_audit(
+    State(engine): State<Engine>,
+    Query(query): Query<BTreeMap<String, String>>,
+) -> Answer {
+    answer(StatusCode::OK, &engine.read_audit(&asked(query)).await?)
 }
 
 /// Whether the stores answer: a load balancer sends nothing here while they do not.

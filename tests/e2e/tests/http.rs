@@ -2,25 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::harness::Stack;
-
-/// Calls the HTTP API; status and body.
-fn call(stack: &Stack, method: &str, path: &str, body: Option<Value>) -> (u16, Value) {
-    let url = format!("{}{path}", stack.get("/httpUrl"));
-    let runtime = tokio::runtime::Runtime::new().expect("a runtime");
-    runtime.block_on(async {
-        rustls::crypto::ring::default_provider().install_default().ok();
-        let client = reqwest::Client::builder().no_proxy().build().expect("a client");
-        let mut request = client.request(method.parse().expect("a method"), url);
-        if let Some(body) = body {
-            request = request.json(&body);
-        }
-        let response = request.send().await.expect("the HTTP API answers");
-        let status = response.status().as_u16();
-        let text = response.text().await.expect("a body");
-        (status, serde_json::from_str(&text).unwrap_or(Value::String(text)))
-    })
-}
+use crate::harness::{Stack, call};
 
 #[test]
 fn the_safety_endpoints() {

@@ -9,6 +9,7 @@
     reason = "a test that cannot go on says why and ends"
 )]
 
+mod approvals;
 mod budgets;
 mod cli;
 mod clients;

@@ -25,6 +25,10 @@ struct State {
 }
 
 impl FileSink {
+    pub(crate) fn path(&self) -> &std::path::Path {
+        &self.path
+    }
+
     pub(crate) async fn open(path: PathBuf, fsync: bool) -> Result<Self, Error> {
         let name = path.clone();
         let opened = tokio::task::spawn_blocking(move || open_private(&name));

@@ -20,7 +20,7 @@ pub(crate) use self::redis::{stream_key, writers_key};
 
 use self::file::FileSink;
 use self::redis::RedisSink;
-use crate::{Error, Sealed};
+use crate::{Error, Reader, Sealed};
 
 /// The most that a failing sink keeps for later, in records and in bytes.
 const MAX_QUEUED: usize = 10_000;
@@ -84,6 +84,14 @@ impl Sink {
             required: true,
             queue: Mutex::default(),
             writing: tokio::sync::Mutex::default(),
+        }
+    }
+
+    /// Reads what this sink holds, of all writers.
+    pub(crate) fn reader(&self) -> Reader {
+        match &self.target {
+            Target::Redis(sink) => sink.reader(),
+            Target::File(sink) => Reader::file(sink.path()),
         }
     }
 

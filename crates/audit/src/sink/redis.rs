@@ -8,7 +8,7 @@ use airlock_store::Connection;
 use jiff::Timestamp;
 use redis::Script;
 
-use crate::{Error, Sealed};
+use crate::{Error, Reader, Sealed};
 
 /// How often the list of writers and the stream's expiry are brought up to date.
 const REGISTER_EVERY_MS: i64 = 60_000;
@@ -53,6 +53,10 @@ impl RedisSink {
             append: Script::new(include_str!("../lua/append.lua")),
             registered_ms: AtomicI64::new(0),
         }
+    }
+
+    pub(crate) fn reader(&self) -> Reader {
+        Reader::redis(self.conn.clone(), &self.prefix)
     }
 
     pub(crate) async fn write(&self, batch: &[Arc<Sealed>]) -> Result<(), Error> {

@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use airlock_approval::{Error as ApprovalError, NewRequest, approval_digest};
+use airlock_approval::{Approval, Error as ApprovalError, NewRequest, approval_digest};
 use airlock_audit::Event;
 use airlock_contract::{Certainty, EffectKind, ExecuteInput, Failure, FailureType, PolicyDecision};
 use serde_json::json;
@@ -36,11 +36,11 @@ impl Run {
             self.approved = true;
             return Ok(());
         }
+        let Some(id) = presented else {
+            return Err(self.ask(inputs, decision).await);
+        };
         let arguments = arguments(inputs);
         let digest = approval_digest(&self.key.account, &arguments, &decision.policy_digest);
-        let Some(id) = presented else {
-            return Err(self.ask(inputs, decision, arguments).await);
-        };
         match self.core.approvals.consume(id, &digest, self.execution()).await {
             Ok(approval) => {
                 self.approved = true;
@@ -52,22 +52,39 @@ impl Run {
                 self.core.audit.append(event).await.map_err(|error| failure::audit(&error))?;
                 Ok(())
             }
-            Err(ApprovalError::Pending) => Err(self.ask(inputs, decision, arguments).await),
+            Err(ApprovalError::Pending) => Err(self.ask(inputs, decision).await),
             Err(error) => Err(failure::approval(error).into()),
         }
     }
 
-    async fn ask(
+    async fn ask(&self, inputs: &[ExecuteInput], decision: &PolicyDecision) -> Halt {
+        let contract = match self.request(inputs, decision).await {
+            Ok(approval) => approval.to_contract(),
+            Err(failure) => return failure.into(),
+        };
+        Failure::new(
+            FailureType::ApprovalRequired,
+            format!(
+                "a person must approve this first: {} Answer approval {}, then run it again with \
+                 approvalId",
+                decision.reason, contract.id
+            ),
+        )
+        .with_details(&contract)
+        .into()
+    }
+
+    /// The request for exactly this, new or as it stands.
+    pub(crate) async fn request(
         &self,
         inputs: &[ExecuteInput],
         decision: &PolicyDecision,
-        args_digest: String,
-    ) -> Halt {
+    ) -> Result<Approval, Failure> {
         let ttl = self.approval_ttl.unwrap_or(self.core.config.approval_ttl);
         let request = NewRequest {
             account: self.key.account.clone(),
             execution: self.execution().clone(),
-            args_digest,
+            args_digest: arguments(inputs),
             policy_digest: decision.policy_digest.clone(),
             action_type: decision.action_type.clone(),
             reason: decision.reason.clone(),
@@ -75,22 +92,7 @@ impl Run {
             details: json!({ "ruleIds": decision.rule_ids, "severity": decision.severity }),
             ttl: ttl.max(Duration::from_secs(1)),
         };
-        match self.core.approvals.request(&request).await {
-            Ok(approval) => {
-                let contract = approval.to_contract();
-                Failure::new(
-                    FailureType::ApprovalRequired,
-                    format!(
-                        "a person must approve this first: {} Answer approval {}, then run it \
-                         again with approvalId",
-                        decision.reason, contract.id
-                    ),
-                )
-                .with_details(&contract)
-                .into()
-            }
-            Err(error) => failure::approval(error).into(),
-        }
+        self.core.approvals.request(&request).await.map_err(failure::approval)
     }
 
     /// What a person sees, without secrets.
