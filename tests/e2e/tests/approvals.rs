@@ -35,7 +35,7 @@ fn cli(stack: &Stack, arguments: &[&str]) -> (Option<i32>, String) {
 
 #[test]
 fn a_person_answers_by_command_line_http_or_activity() {
-    let stack = Stack::start();
+    let stack = Stack::with(&[], &[("AIRLOCK_ADMIN_TASK_QUEUE", "airlock-admin")]);
     let account = stack.budget("1.00");
 
     // By command line. Not before it is answered, once after.
