@@ -32,6 +32,20 @@ async fn a_command_runs_as_the_user_and_ends_with_its_exit_code() {
     rig.end().await;
 }
 
+/// A daemon that knows no name for the signal must still collect the process, and those after it.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_real_time_signal_ends_one_command_and_no_more() {
+    let rig = rig().await;
+    let sandbox = rig.create(json!({})).await;
+    let ended = sandbox.sh("kill -40 $$").await;
+    assert_eq!(ended.end["exitCode"], json!(-1), "{ended:?}");
+    assert_eq!(ended.end["status"], json!("signal: signal 40"), "{ended:?}");
+    for _ in 0..5 {
+        assert_eq!(sandbox.sh("true").await.exit, Some(0));
+    }
+    rig.end().await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn wrong_starts_are_told_apart() {
     let rig = rig().await;

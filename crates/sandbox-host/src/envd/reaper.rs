@@ -1,12 +1,16 @@
 //! Pid 1's duty: collects every process that ends, its own children and the orphans.
+//!
+//! It speaks to the kernel directly: nix has no name for real-time signals and fails on the end of
+//! a process by one, which a command can choose.
+
+#![expect(unsafe_code, reason = "waitid and waitpid with any signal have no wrappers")]
 
 use std::collections::HashMap;
 use std::io;
 use std::sync::Arc;
 
 use nix::errno::Errno;
-use nix::sys::wait::{Id, WaitPidFlag, WaitStatus, waitid, waitpid};
-use nix::unistd::Pid;
+use nix::libc;
 use parking_lot::{Condvar, Mutex};
 use tokio::sync::oneshot;
 
@@ -60,26 +64,46 @@ impl Shared {
     fn reap(&self) {
         loop {
             // Looks only; the lock then makes sure that no spawn is under way.
-            let peek = waitid(Id::All, WaitPidFlag::WEXITED | WaitPidFlag::WNOWAIT);
+            let ended = next_ended();
             let mut waiting = self.waiting.lock();
-            match peek {
-                Ok(WaitStatus::Exited(pid, _) | WaitStatus::Signaled(pid, ..)) => {
-                    collect(&mut waiting, pid);
+            match ended {
+                Ok(pid) => {
+                    if let Some(exit) = collect(pid)
+                        && let Some(ended) = waiting.remove(&pid)
+                    {
+                        let _nobody_asks = ended.send(exit);
+                    }
                 }
                 Err(Errno::ECHILD) if waiting.is_empty() => self.started.wait(&mut waiting),
-                _ => {}
+                Err(_) => {}
             }
         }
     }
 }
 
-fn collect(waiting: &mut HashMap<i32, oneshot::Sender<Exit>>, pid: Pid) {
-    let exit = match waitpid(pid, Some(WaitPidFlag::WNOHANG)) {
-        Ok(WaitStatus::Exited(_, code)) => Exit::Code(code),
-        Ok(WaitStatus::Signaled(_, signal, _)) => Exit::Signal(signal as i32),
-        _ => return,
-    };
-    if let Some(ended) = waiting.remove(&pid.as_raw()) {
-        let _nobody_asks = ended.send(exit);
+/// Waits until a child ended, and leaves it to be collected.
+fn next_ended() -> Result<libc::pid_t, Errno> {
+    // SAFETY: all zeroes are a value of this structure of integers, which outlives the call; a call
+    // that succeeded has filled in the part that `si_pid` reads.
+    unsafe {
+        let mut info: libc::siginfo_t = std::mem::zeroed();
+        let flags = libc::WEXITED | libc::WNOWAIT;
+        Errno::result(libc::waitid(libc::P_ALL, 0, &raw mut info, flags))?;
+        Ok(info.si_pid())
     }
+}
+
+/// Collects a child that ended; `None` if somebody else did.
+fn collect(pid: libc::pid_t) -> Option<Exit> {
+    let mut status = 0;
+    // SAFETY: the status outlives the call.
+    let collected = unsafe { libc::waitpid(pid, &raw mut status, libc::WNOHANG) };
+    if collected != pid {
+        return None;
+    }
+    Some(if libc::WIFEXITED(status) {
+        Exit::Code(libc::WEXITSTATUS(status))
+    } else {
+        Exit::Signal(libc::WTERMSIG(status))
+    })
 }
