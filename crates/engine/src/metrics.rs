@@ -2,13 +2,15 @@
 
 use std::time::Duration;
 
-use airlock_contract::{FailureType, PolicyOutcome, RunStatus, Usd};
+use airlock_contract::{BatchOutcome, FailureType, PolicyOutcome, RunStatus, Usd};
 use metrics::{
     Unit, counter, describe_counter, describe_gauge, describe_histogram, gauge, histogram,
 };
 
 /// Finished runs, by `status`.
 pub const RUNS: &str = "airlock_runs_total";
+/// Finished batches, by `outcome`.
+pub const BATCHES: &str = "airlock_batches_total";
 /// Runs that ended with a failure, by `type`.
 pub const FAILURES: &str = "airlock_failures_total";
 /// Policy decisions, by `outcome`.
@@ -43,6 +45,7 @@ pub const REAPED: &str = "airlock_reaped_total";
 /// Describes every metric to the process's recorder; call once, after it is installed.
 pub fn describe() {
     describe_counter!(RUNS, "Finished runs by status");
+    describe_counter!(BATCHES, "Finished batches by outcome");
     describe_counter!(FAILURES, "Runs that ended with a failure, by type");
     describe_counter!(DECISIONS, "Policy decisions by outcome");
     describe_counter!(POLICY_RELOADS, "Attempts to reload the policy, by outcome");
@@ -77,6 +80,15 @@ pub(crate) fn run(status: RunStatus) {
         RunStatus::DryRun => "dryRun",
     };
     counter!(RUNS, "status" => word).increment(1);
+}
+
+pub(crate) fn batch(outcome: BatchOutcome) {
+    let word = match outcome {
+        BatchOutcome::Completed => "completed",
+        BatchOutcome::Stopped => "stopped",
+        BatchOutcome::OutcomeUnknown => "outcomeUnknown",
+    };
+    counter!(BATCHES, "outcome" => word).increment(1);
 }
 
 pub(crate) fn failure(kind: FailureType) {

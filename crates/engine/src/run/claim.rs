@@ -44,8 +44,9 @@ impl Run {
             let token = SecretString::from(bound.access_token.clone());
             let sandbox = self.core.e2b.attach(&bound.id, token, bound.domain.as_deref());
             self.pulse.note(|beat| beat.sandbox_id = Some(bound.id.clone()));
-            self.live = Some(Live { sandbox, bound });
+            self.found.insert(bound.slot, Live::new(sandbox, bound));
         }
+        self.live = self.found.pop_first().map(|(_, live)| live);
         Ok(())
     }
 

@@ -26,7 +26,7 @@ impl Run {
     pub(crate) async fn close(&mut self, stop: Stop<'_>, status: &str) -> Result<Closed, Halt> {
         self.phase(Phase::Settling).await?;
         let patience = Patience::new();
-        while let Err(halt) = self.end_sandbox().await {
+        while let Err(halt) = self.end_sandboxes().await {
             patience.again(stop, halt).await?;
         }
         let (cost, remaining, warnings) = loop {
@@ -41,13 +41,34 @@ impl Run {
         Ok(Closed { cost, remaining, warnings, receipt })
     }
 
+    /// Ends every sandbox that is bound.
+    pub(super) async fn end_sandboxes(&mut self) -> Result<(), Halt> {
+        loop {
+            self.end_sandbox().await?;
+            let Some((_, next)) = self.found.pop_first() else { return Ok(()) };
+            self.live = Some(next);
+        }
+    }
+
+    /// [`Run::end_sandbox`], with patience.
+    pub(crate) async fn end_sandbox_with(
+        &mut self,
+        patience: &Patience,
+        stop: Stop<'_>,
+    ) -> Result<(), Halt> {
+        while let Err(halt) = self.end_sandbox().await {
+            patience.again(stop, halt).await?;
+        }
+        Ok(())
+    }
+
     /// Notes what the bound sandbox is charged for, kills it and forgets it; whoever is interrupted
     /// in between does it again. The note comes first: an attempt that dies in between must not
     /// make the next one charge the time until it came.
     pub(crate) async fn end_sandbox(&mut self) -> Result<(), Halt> {
         let Some(live) = &self.live else { return Ok(()) };
         let bound = live.bound.clone();
-        if let Some(killed_at_ms) = self.killed_at_ms {
+        if let Some(killed_at_ms) = live.killed_at_ms {
             self.bill(&bound, killed_at_ms).await?;
         } else {
             self.still_ours().await?;
@@ -57,7 +78,7 @@ impl Run {
             self.kill_sandbox().await;
             reach(Point::KillAfter).await;
         }
-        if self.killed_at_ms.is_some() {
+        if self.live.as_ref().is_some_and(|live| live.killed_at_ms.is_some()) {
             self.leave_room(bound.slot).await;
             match self.core.runs.unbind_sandbox(&self.key, self.fence, bound.slot).await {
                 Ok(()) | Err(airlock_runs::Error::Missing) => {}
@@ -68,15 +89,14 @@ impl Run {
             self.bill(&bound, bound.lease_until_ms).await?;
         }
         self.live = None;
-        self.killed_at_ms = None;
         Ok(())
     }
 
     /// Kills the bound sandbox. One that cannot be killed is left to its lease and the reaper.
     pub(super) async fn kill_sandbox(&mut self) {
-        let Some(live) = &self.live else { return };
+        let Some(live) = &mut self.live else { return };
         match self.core.e2b.kill(&live.bound.id).await {
-            Ok(_) => self.killed_at_ms = Some(now_ms()),
+            Ok(_) => live.killed_at_ms = Some(now_ms()),
             Err(error) => {
                 tracing::warn!(error = %error, sandbox = %live.bound.id, "left to its lease");
             }

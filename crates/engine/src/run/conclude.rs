@@ -75,8 +75,8 @@ impl Run {
         if self.is_superseded().await {
             return Tidied::superseded();
         }
-        self.end_command().await;
-        let report = self.report();
+        self.end_commands().await;
+        let report = self.report().await;
         self.tidied(Outcome::Cancelled(report)).await
     }
 

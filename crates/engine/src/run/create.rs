@@ -15,6 +15,7 @@ use airlock_contract::{Failure, FailureType, Phase};
 use airlock_e2b::{CreateSandbox, Error as SandboxError, ListQuery, Sandbox};
 use airlock_runs::{Admitted, Passage};
 use futures_util::future::BoxFuture;
+use tokio_util::task::AbortOnDropHandle;
 
 use super::sandbox::{SandboxSpec, is_gone};
 use super::{Halt, Run, now_ms};
@@ -28,13 +29,20 @@ pub(crate) const PROVIDER: &str = "sandboxes";
 /// The label that says when creation was asked for, in milliseconds since 1970.
 const CREATED: &str = "createdAtMs";
 
+/// How long a sandbox that a dead attempt asked for may take to come; between two looks.
+const ARRIVES: Duration = Duration::from_secs(10);
+const LOOK: Duration = Duration::from_millis(300);
+
 /// A sandbox that is there and not bound yet.
 pub(crate) struct Created {
     pub(crate) sandbox: Sandbox,
     pub(crate) created_at_ms: i64,
 }
 
-/// A sandbox on its way.
+/// A sandbox on its way, and the slot that it is for.
+pub(crate) type OnItsWay = (u32, AbortOnDropHandle<Result<Created, Halt>>);
+
+/// The work of getting one.
 pub(crate) type Creation = BoxFuture<'static, Result<Created, Halt>>;
 
 /// What a sandbox is asked for with.
@@ -185,9 +193,9 @@ impl Request {
         self.create.metadata.insert(CREATED.to_owned(), began_ms.to_string());
         let mut created = self.ask(self.core.e2b.create(&self.create)).await?;
         if matches!(created, Err(SandboxError::Conflict { .. })) {
-            // An earlier attempt asked for another lifetime under this key, and what it got, if
-            // anything, is not there any more: a sandbox that lived would have been found.
-            if let Some(found) = self.find().await? {
+            // An earlier attempt asked for another lifetime under this key. What it got comes yet,
+            // if it died while it asked; else it is not there any more.
+            if let Some(found) = self.find_late().await? {
                 return Ok(found);
             }
             self.create.idempotency_key = Some(format!("{}-{}", self.key, self.fence));
@@ -196,6 +204,18 @@ impl Request {
         let sandbox = created.map_err(|e| failure::sandbox(&e))?;
         metrics::sandbox_created(began.elapsed());
         Ok(Created { sandbox, created_at_ms: began_ms })
+    }
+
+    /// Looks for a sandbox that may still be on its way.
+    async fn find_late(&self) -> Result<Option<Created>, Halt> {
+        let began = Instant::now();
+        loop {
+            let found = self.find().await?;
+            if found.is_some() || began.elapsed() > ARRIVES {
+                return Ok(found);
+            }
+            tokio::time::sleep(LOOK).await;
+        }
     }
 
     /// A sandbox that an earlier attempt created and did not manage to bind.

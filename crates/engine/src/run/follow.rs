@@ -164,10 +164,10 @@ impl Run {
             let tell = |beat: &mut Heartbeat| {
                 beat.stdout_offset = capture.offset(Channel::Out);
                 beat.stderr_offset = capture.offset(Channel::Err);
-                beat.tail = capture.tail();
-                beat.cost_usd = cost;
             };
             self.pulse.note(tell);
+            self.pulse.output(capture.tail());
+            self.pulse.cost(cost);
         }
         Ok(())
     }

@@ -38,6 +38,9 @@ pub(crate) struct CommandEnd {
     pub(crate) artifacts: Vec<Artifact>,
     pub(crate) attempt: u32,
     pub(crate) reattached: bool,
+    /// Sandbox time that the run had used when it ended.
+    #[serde(default)]
+    pub(crate) metered_seconds: f64,
 }
 
 impl CommandEnd {
@@ -210,6 +213,7 @@ impl Run {
             artifacts: Vec::new(),
             attempt: self.attempt.number,
             reattached: self.reattached,
+            metered_seconds: self.used().as_secs_f64(),
         }
     }
 

@@ -22,6 +22,7 @@ mod create;
 mod decide;
 mod follow;
 mod job;
+mod lanes;
 mod launch;
 mod money;
 mod network;
@@ -40,12 +41,12 @@ use airlock_contract::{AccountId, ExecutionId, Failure, FailureType, Phase, RunI
 use airlock_redaction::Redactor;
 use airlock_runs::{CommandState, Fence, RunKey};
 use serde_json::Value;
-use tokio_util::task::AbortOnDropHandle;
+use tokio::sync::Mutex;
 
 pub(crate) use approve::hosts_of;
 pub(crate) use capture::Texts;
 pub(crate) use conclude::replay;
-use create::Created;
+use create::OnItsWay;
 pub(crate) use create::PROVIDER;
 pub(crate) use decide::{decide, denied, redacted};
 pub(crate) use job::Job;
@@ -157,16 +158,22 @@ pub(crate) struct Run {
     /// First claim, in milliseconds since 1970.
     pub(crate) claimed_at_ms: i64,
     pub(crate) live: Option<Live>,
+    /// Other sandboxes that an earlier attempt bound, by slot.
+    pub(crate) found: BTreeMap<u32, Live>,
     /// A sandbox on its way. It is let go of with the run: a later attempt finds what came of it.
-    pub(crate) creating: Option<AbortOnDropHandle<Result<Created, Halt>>>,
+    pub(crate) creating: Option<OnItsWay>,
+    /// Those of lanes that were closed meanwhile.
+    pub(crate) on_their_way: Vec<OnItsWay>,
     /// What this attempt has asked for, whatever came of it.
     pub(crate) asked: Asked,
-    /// When the bound sandbox was killed.
-    pub(crate) killed_at_ms: Option<i64>,
     /// When a renewal of its lease was tried last.
     pub(crate) renewal: Option<Instant>,
     /// The command that is being followed.
     pub(crate) following: Option<Following>,
+    /// Commands that run side by side, by index. Locked by their work, as long as there is any.
+    pub(crate) lanes: BTreeMap<u32, Arc<Mutex<Run>>>,
+    /// How much time is paid for in each of them.
+    pub(crate) lane_time: BTreeMap<u32, Duration>,
     /// Whether a person approved it.
     pub(crate) approved: bool,
     /// How long an approval counts, where the policy says so.
@@ -221,9 +228,12 @@ impl Run {
             hold: None,
             claimed_at_ms: now_ms(),
             live: None,
+            found: BTreeMap::new(),
             creating: None,
+            on_their_way: Vec::new(),
+            lanes: BTreeMap::new(),
+            lane_time: BTreeMap::new(),
             asked: Asked::default(),
-            killed_at_ms: None,
             renewal: None,
             following: None,
             approved: false,

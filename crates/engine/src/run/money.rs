@@ -278,7 +278,7 @@ impl Run {
         HoldKey::new(self.key.account.clone(), self.key.execution.as_str())
     }
 
-    fn within_cap(&self, price: &Price) -> Result<Usd, Halt> {
+    pub(crate) fn within_cap(&self, price: &Price) -> Result<Usd, Halt> {
         let most = self.worst_case(price);
         match price.max {
             Some(max) if most > max => {

@@ -19,7 +19,7 @@ use crate::failure;
 use crate::faultpoint::{Point, reach};
 
 /// Slots of a sandbox that replaces a lost one begin here.
-const GENERATION: u32 = 10_000;
+pub(super) const GENERATION: u32 = 10_000;
 
 /// The shortest lease that can be asked for.
 const SHORTEST: Duration = Duration::from_secs(1);
@@ -32,6 +32,8 @@ const RENEW_AGAIN: Duration = Duration::from_secs(5);
 pub(crate) struct Live {
     pub(crate) sandbox: Sandbox,
     pub(crate) bound: BoundSandbox,
+    /// When it was killed.
+    pub(crate) killed_at_ms: Option<i64>,
 }
 
 /// What a sandbox must be like.
@@ -45,6 +47,10 @@ pub(crate) struct SandboxSpec {
 }
 
 impl Live {
+    pub(crate) fn new(sandbox: Sandbox, bound: BoundSandbox) -> Self {
+        Self { sandbox, bound, killed_at_ms: None }
+    }
+
     /// How long it has been there.
     pub(crate) fn age(&self) -> Duration {
         since(self.bound.created_at_ms, now_ms())
@@ -64,8 +70,9 @@ impl Run {
         }
         self.phase(Phase::Creating).await?;
         reach(Point::SandboxCreating).await;
-        let creation = self.core.tasks.spawn(self.creation(spec));
-        let created = self.creating.insert(AbortOnDropHandle::new(creation)).await;
+        let creation = AbortOnDropHandle::new(self.core.tasks.spawn(self.creation(spec)));
+        let (_, creation) = self.creating.insert((self.slot(spec.slot), creation));
+        let created = creation.await;
         self.creating = None;
         let Created { sandbox, created_at_ms } =
             created.map_err(|error| failure::internal("creating a sandbox", &error))??;
@@ -102,13 +109,13 @@ impl Run {
         };
         reach(Point::SandboxBound).await;
         let live = match bind {
-            Bind::Bound => Live { sandbox, bound },
-            Bind::Other(other) if other.id == bound.id => Live { sandbox, bound: other },
+            Bind::Bound => Live::new(sandbox, bound),
+            Bind::Other(other) if other.id == bound.id => Live::new(sandbox, other),
             Bind::Other(other) => {
                 self.discard(&bound).await;
                 let token = SecretString::from(other.access_token.clone());
                 let sandbox = self.core.e2b.attach(&other.id, token, other.domain.as_deref());
-                Live { sandbox, bound: other }
+                Live::new(sandbox, other)
             }
         };
         self.pulse.note(|beat| {

@@ -61,7 +61,7 @@ impl Run {
     }
 
     /// Sandbox time that the run has used so far.
-    fn used(&self) -> Duration {
+    pub(crate) fn used(&self) -> Duration {
         let alive = self.live.as_ref().map_or(Duration::ZERO, Live::age);
         billed(&self.bills) + alive
     }

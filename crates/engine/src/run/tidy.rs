@@ -42,6 +42,17 @@ pub(super) enum Outcome {
     Failed(Failure),
 }
 
+/// Both streams, as a report shows them.
+fn output(texts: &Texts) -> Value {
+    let mut shown = json!({});
+    for (name, text) in [("stdout", &texts.stdout), ("stderr", &texts.stderr)] {
+        shown[name] = json!(text.kept);
+        shown[format!("{name}Bytes")] = json!(text.bytes);
+        shown[format!("{name}Truncated")] = json!(text.truncated);
+    }
+    shown
+}
+
 /// What the door is answered, and what is still to be done.
 pub(super) struct Tidied {
     pub(super) ending: Ending,
@@ -124,8 +135,15 @@ impl Run {
         matches!(timeout(FENCE, self.still_ours()).await, Ok(Err(Halt::Superseded)))
     }
 
-    /// Ends the command that is followed and reads its last output; then its sandbox goes.
-    pub(super) async fn end_command(&mut self) {
+    /// Ends every command that runs and reads its last output; then its sandbox goes.
+    pub(super) async fn end_commands(&mut self) {
+        let lanes = self.lanes.values().cloned();
+        let ends = lanes.map(|lane| async move { lane.lock().await.end_command().await });
+        futures_util::future::join_all(ends).await;
+        self.end_command().await;
+    }
+
+    async fn end_command(&mut self) {
         if self.live.is_some() && self.following.is_some() {
             let killed = timeout(KILL, self.kill_tree()).await == Ok(true);
             let last_words = killed && {
@@ -142,8 +160,18 @@ impl Run {
     }
 
     /// What there was, for a caller who cancelled.
-    pub(super) fn report(&mut self) -> Value {
-        let texts = self.last_texts();
+    pub(super) async fn report(&mut self) -> Value {
+        let mut running = Vec::new();
+        for (index, lane) in self.lanes.clone() {
+            running.push((index, lane.lock().await.last_texts()));
+        }
+        if running.is_empty() && self.following.is_some() {
+            let index = self.pulse.current().command_index;
+            running.push((index, self.last_texts()));
+        }
+        self.close_lanes().await;
+        let first = running.first().map(|(_, texts)| texts.clone());
+        let texts = first.unwrap_or_else(|| self.last_texts());
         let ended = self.commands.iter().filter(|(index, _)| **index < Job::FIRST_SETUP);
         let ended: Vec<Value> = ended
             .filter_map(|(index, state)| match state {
@@ -158,15 +186,20 @@ impl Run {
             "executionId": self.execution(),
             "status": "cancelled",
             "commandsEnded": ended,
+            "commandsRunning": running.into_iter().map(|(index, texts)| {
+                let mut shown = output(&texts);
+                shown["index"] = json!(index);
+                shown
+            }).collect::<Vec<_>>(),
             "cost": null,
             "settled": false,
             "attempt": self.attempt.number,
             "redactions": texts.redactions,
         });
-        for (name, text) in [("stdout", texts.stdout), ("stderr", texts.stderr)] {
-            report[name] = json!(text.kept);
-            report[format!("{name}Bytes")] = json!(text.bytes);
-            report[format!("{name}Truncated")] = json!(text.truncated);
+        if let (Some(report), Some(output)) =
+            (report.as_object_mut(), output(&texts).as_object_mut())
+        {
+            report.append(output);
         }
         report
     }
@@ -208,7 +241,8 @@ impl Run {
 
     /// Kills the sandbox and settles; voids if there never was one.
     async fn end_of_money(&mut self) -> Result<(CostReport, Usd), Halt> {
-        self.end_sandbox().await?;
+        self.close_lanes().await;
+        self.end_sandboxes().await?;
         self.remember_hold();
         self.end_creation().await?;
         if self.hold.is_none() && !self.asked.hold {
@@ -226,14 +260,15 @@ impl Run {
     /// Waits for a sandbox that is on its way, and kills those that were created and not bound.
     async fn end_creation(&mut self) -> Result<(), Halt> {
         let asked = self.asked.sandbox.load(Ordering::Relaxed);
-        if let Some(creating) = &mut self.creating
-            && asked
-        {
-            // What came of it is found by its labels, or there is nothing to be found.
-            drop(creating.await);
-        }
-        if self.creating.take().is_some() {
-            self.leave_room(self.slot(0)).await;
+        self.on_their_way.extend(self.creating.take());
+        while let Some((slot, creation)) = self.on_their_way.last_mut() {
+            let slot = *slot;
+            if asked {
+                // What came of it is found by its labels, or there is nothing to be found.
+                drop(creation.await);
+            }
+            self.on_their_way.pop();
+            self.leave_room(slot).await;
         }
         if asked || self.resumed {
             self.end_unbound().await?;

@@ -101,7 +101,7 @@ async fn the_room_of_a_worker_that_died_is_free_when_its_lease_ends() {
     config.lease = LeaseLengths { max: Duration::from_secs(3), ..LeaseLengths::default() };
     let rig = Rig::with(config.clone(), Arc::new(NoSecrets)).await;
     let input = json!({"runId": ACCOUNT, "command": "sleep 60"});
-    dies_at(&rig, "sandbox.bound", "dead", &input).await;
+    dies_at(&rig, "sandbox.bound:abort", "dead", &input).await;
     let (waiting, next) = rig.begin("next", json!({"command": "echo done"}));
     rig.until("the queue", async || is_queued(&waiting, 0)).await;
     assert_eq!(next.await.unwrap().unwrap()["stdout"], "done\n");

@@ -129,11 +129,15 @@ impl Rig {
         self.host.faults().unwrap().add(vec![fault]).unwrap();
     }
 
+    /// How often the requests that faults are about were made so far.
+    pub(crate) fn asked(&self) -> u64 {
+        self.host.faults().unwrap().report().iter().map(|report| report.seen).sum()
+    }
+
     /// How often the requests that faults are about were made, and then no more of that.
     pub(crate) fn mend(&self) -> u64 {
-        let faults = self.host.faults().unwrap();
-        let seen = faults.report().iter().map(|report| report.seen).sum();
-        faults.clear();
+        let seen = self.asked();
+        self.host.faults().unwrap().clear();
         seen
     }
 
