@@ -208,3 +208,40 @@ impl From<Problems> for Failure {
         Self { details: Some(details), ..Self::new(FailureType::InvalidInput, message) }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The page of failure types, from their own words.
+    fn page() -> String {
+        let schema = schemars::schema_for!(FailureType).to_value();
+        let kinds = schema["oneOf"].as_array().unwrap();
+        let mut page = String::from(
+            "# Failure types\n\nWritten from `crates/contract/src/failure.rs`; a test compares. Do \
+             not edit by hand:\n`AIRLOCK_REGENERATE=1 cargo test -p airlock-contract failure` writes \
+             it anew.\n\nA workflow matches on the type of an `ApplicationFailure`. Temporal retries \
+             what is retryable, by the caller's policy;\nwhat is benign is an answer and raises no \
+             error alert.\n\n| type | retryable | benign | when |\n|---|---|---|---|\n",
+        );
+        for kind in FailureType::ALL {
+            let said = kinds.iter().find(|k| k["const"] == kind.as_str()).unwrap();
+            let said = said["description"].as_str().unwrap().replace('\n', " ");
+            let yes = |is: bool| if is { "yes" } else { "no" };
+            let (retryable, benign) = (yes(kind.is_retryable()), yes(kind.is_benign()));
+            page.push_str(&format!("| `{}` | {retryable} | {benign} | {said} |\n", kind.as_str()));
+        }
+        page
+    }
+
+    #[test]
+    fn the_reference_page_of_failures_is_up_to_date() {
+        let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR"))
+            .join("../../docs/reference/failures.md");
+        if std::env::var_os("AIRLOCK_REGENERATE").is_some() {
+            std::fs::write(&path, page()).unwrap();
+        }
+        let written = std::fs::read_to_string(&path).unwrap();
+        assert!(written == page(), "AIRLOCK_REGENERATE=1 cargo test -p airlock-contract failure");
+    }
+}

@@ -147,3 +147,44 @@ pub(crate) fn reattached() {
 pub(crate) fn reaped(outcome: &'static str) {
     counter!(REAPED, "outcome" => outcome).increment(1);
 }
+
+#[cfg(test)]
+mod tests {
+    use std::fmt::Write as _;
+    use std::path::Path;
+
+    /// The page of metrics, from what stands above each name in this file.
+    fn page() -> String {
+        let mut page = String::from(
+            "# Metrics of the engine\n\nWritten from the names in `crates/engine/src/metrics.rs`; a \
+             test compares. Do not edit by hand:\n`AIRLOCK_REGENERATE=1 cargo test -p airlock-engine \
+             metrics` writes it anew. `/metrics` serves them.\nWhat ends in `_total` counts up, what \
+             ends in `_seconds` is a histogram, anything else is a gauge.\n\n| metric | what it \
+             counts |\n|---|---|\n",
+        );
+        let mut said = String::new();
+        for line in include_str!("metrics.rs").lines() {
+            if let Some(text) = line.strip_prefix("/// ") {
+                said.push_str(if said.is_empty() { "" } else { " " });
+                said.push_str(text);
+                continue;
+            }
+            let name = line.strip_prefix("pub const ").and_then(|rest| rest.split('"').nth(1));
+            if let Some(name) = name {
+                let _ = writeln!(page, "| `{name}` | {said} |");
+            }
+            said.clear();
+        }
+        page
+    }
+
+    #[test]
+    fn the_reference_page_of_metrics_is_up_to_date() {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/reference/metrics.md");
+        if std::env::var_os("AIRLOCK_REGENERATE").is_some() {
+            std::fs::write(&path, page()).expect("docs/reference/metrics.md");
+        }
+        let written = std::fs::read_to_string(&path).expect("docs/reference/metrics.md");
+        assert!(written == page(), "AIRLOCK_REGENERATE=1 cargo test -p airlock-engine metrics");
+    }
+}

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use airlock_contract::{ExecutionId, FailureType};
-use airlock_engine::{RunContext as _, StopReason};
+use airlock_engine::{Liveness, RunContext as _, StopReason};
 use airlock_runs::{Claim, Fence, RunKey};
 use serde_json::json;
 use tokio::sync::watch;
@@ -148,4 +148,43 @@ async fn the_secret_that_stood_at_the_seam_of_two_attempts_is_masked() {
     assert!(!result.to_string().contains(tail), "{result:#}");
     assert!(result["stdout"].as_str().unwrap().starts_with("begun\n[REDACTED:"), "{result:#}");
     rig.finish().await;
+}
+
+/// The first worker is cut off from Temporal while its command runs, so the next attempt begins on
+/// another one; then the first is healed. Nothing is started, settled, killed or shortened twice.
+#[tokio::test]
+async fn an_old_worker_that_was_cut_off_and_healed_does_no_harm() {
+    for healed_while_it_runs in [true, false] {
+        let rig = Rig::new().await;
+        let input = json!({"runId": ACCOUNT, "command": COUNTED});
+        let old = Arc::new(TestContext::first("cut"));
+        old.set_liveness(Liveness::Unknown);
+        let cut_off = Rig::begin_on(&rig.worker(), &old, input.clone());
+        rig.until("output", async || old.tail().contains("before")).await;
+        // Its heartbeats time out; it cannot know why, and goes on.
+        old.stop(StopReason::TimedOut);
+        let run = RunKey::new(ACCOUNT.parse().unwrap(), ExecutionId::of(old.identity()));
+        let lease = rig.runs.get(&run).await.unwrap().unwrap().sandboxes[&0].lease_until_ms;
+
+        let new = Arc::new(TestContext::attempt("cut", 2));
+        let next = Rig::begin_on(&rig.worker(), &new, input.clone());
+        rig.until("the new attempt", async || new.tail().contains("before")).await;
+        assert_eq!(rig.sandboxes().await.len(), 1, "both follow the same command");
+        let renewed = rig.runs.get(&run).await.unwrap().unwrap().sandboxes[&0].lease_until_ms;
+        assert!(renewed >= lease, "nobody shortens its life");
+        if healed_while_it_runs {
+            old.set_liveness(Liveness::Open);
+        }
+
+        let result = next.await.unwrap().unwrap();
+        assert_eq!(result["stdout"], "before\nafter\n1\n", "{result:#}");
+        assert_eq!(result["attempt"], 2);
+        old.set_liveness(Liveness::Open);
+        let ended = failure(cut_off.await.unwrap());
+        let expected = [FailureType::ActivityReset, FailureType::WorkerDraining];
+        assert!(expected.contains(&ended.kind), "{ended:?}");
+        let spent = serde_json::to_value(rig.balance().await.spent).unwrap();
+        assert_eq!(spent, result["cost"]["spentUsd"], "charged once");
+        rig.finish().await;
+    }
 }
