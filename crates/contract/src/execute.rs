@@ -427,7 +427,7 @@ impl ExecuteInput {
     }
 }
 
-fn env_name(name: &str) -> Result<(), &'static str> {
+pub(crate) fn env_name(name: &str) -> Result<(), &'static str> {
     let first = name.bytes().next().is_some_and(|b| b.is_ascii_alphabetic() || b == b'_');
     let rest = name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_');
     if first && rest && name.len() <= 256 {
@@ -437,7 +437,7 @@ fn env_name(name: &str) -> Result<(), &'static str> {
     }
 }
 
-fn label_name(name: &str) -> Result<(), &'static str> {
+pub(crate) fn label_name(name: &str) -> Result<(), &'static str> {
     let allowed = |b: u8| b.is_ascii_alphanumeric() || b"._-/".contains(&b);
     if (1..=64).contains(&name.len()) && name.bytes().all(allowed) {
         Ok(())
@@ -491,7 +491,7 @@ pub(crate) fn read_network(reader: &mut Reader<'_, '_>) -> Option<NetworkInput> 
     }
 }
 
-fn read_cost(reader: &mut Reader<'_, '_>) -> Option<CostInput> {
+pub(crate) fn read_cost(reader: &mut Reader<'_, '_>) -> Option<CostInput> {
     let value = reader.value("cost")?;
     let at = reader.at("cost");
     let mut nested = Reader::new(value, &at, reader.problems());
@@ -500,7 +500,7 @@ fn read_cost(reader: &mut Reader<'_, '_>) -> Option<CostInput> {
     Some(cost)
 }
 
-fn read_files(reader: &mut Reader<'_, '_>, limits: &Limits) -> Vec<FileInput> {
+pub(crate) fn read_files(reader: &mut Reader<'_, '_>, limits: &Limits) -> Vec<FileInput> {
     let files = reader.list("files", 100, read_file).unwrap_or_default();
     let total: usize = files
         .iter()
@@ -539,7 +539,11 @@ fn read_file(value: &Value, at: &str, problems: &mut Problems) -> Option<FileInp
     Some(FileInput { path: path?, content, content_base64, mode })
 }
 
-fn read_package(value: &Value, at: &str, problems: &mut Problems) -> Option<PackageInput> {
+pub(crate) fn read_package(
+    value: &Value,
+    at: &str,
+    problems: &mut Problems,
+) -> Option<PackageInput> {
     let mut reader = Reader::new(value, at, problems);
     reader.require("manager");
     reader.require("names");

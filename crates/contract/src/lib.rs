@@ -26,6 +26,7 @@ pub mod names;
 mod problems;
 mod reader;
 pub mod schema;
+mod shared;
 
 pub use approval::{
     ApprovalAnswer, ApprovalList, ApprovalRequest, ApprovalState, ApprovalStatus,
@@ -57,3 +58,8 @@ pub use ledger::{
 };
 pub use money::{InvalidAmount, Usd};
 pub use problems::{Problem, Problems};
+pub use shared::{
+    CloseReason, CloseSandboxResult, DownloadFilesInput, DownloadFilesResult, InstallPackagesInput,
+    InstallPackagesResult, InstallReport, OpenSandboxInput, OpenSandboxResult, SandboxHealth,
+    SharedSandboxInput, SharedState, UploadFilesInput, UploadFilesResult, UploadedFile,
+};

@@ -27,6 +27,18 @@ pub const REQUEST_APPROVAL: &str = "requestApproval";
 pub const RESOLVE_APPROVAL: &str = "resolveApproval";
 /// What waits for an answer. `ListApprovalsInput` -> `ApprovalList`. On the admin queue.
 pub const LIST_APPROVALS: &str = "listApprovals";
+/// Opens a sandbox that several activities share. `OpenSandboxInput` -> `OpenSandboxResult`.
+pub const OPEN_SANDBOX: &str = "openSandbox";
+/// Removes a shared sandbox and books it. `SharedSandboxInput` -> `CloseSandboxResult`.
+pub const CLOSE_SANDBOX: &str = "closeSandbox";
+/// Puts files into a shared sandbox. `UploadFilesInput` -> `UploadFilesResult`.
+pub const UPLOAD_FILES: &str = "uploadFiles";
+/// Brings files back whole. `DownloadFilesInput` -> `DownloadFilesResult`.
+pub const DOWNLOAD_FILES: &str = "downloadFiles";
+/// Installs packages in a shared sandbox. `InstallPackagesInput` -> `InstallPackagesResult`.
+pub const INSTALL_PACKAGES: &str = "installPackages";
+/// Looks at a shared sandbox. `SharedSandboxInput` -> `SandboxHealth`.
+pub const SANDBOX_HEALTH: &str = "sandboxHealth";
 /// Removes an account. `DeleteBudgetInput` -> `DeletedBudget`. On the admin queue.
 pub const DELETE_BUDGET: &str = "deleteBudget";
 /// Raises a limit. `TopUpBudgetInput` -> `BudgetStatus`. On the admin queue.
@@ -39,7 +51,7 @@ pub const LIST_BUDGETS: &str = "listBudgets";
 pub const GET_BUDGET_LEDGER: &str = "getBudgetLedger";
 
 /// Activities on the main queue.
-pub const MAIN_ACTIVITIES: [&str; 9] = [
+pub const MAIN_ACTIVITIES: [&str; 15] = [
     SAFE_EXECUTE_CODE,
     SAFE_EXECUTE_BATCH,
     CHECK_POLICY,
@@ -49,6 +61,12 @@ pub const MAIN_ACTIVITIES: [&str; 9] = [
     CAN_SPEND,
     GET_BUDGET,
     REQUEST_APPROVAL,
+    OPEN_SANDBOX,
+    CLOSE_SANDBOX,
+    UPLOAD_FILES,
+    DOWNLOAD_FILES,
+    INSTALL_PACKAGES,
+    SANDBOX_HEALTH,
 ];
 /// Activities on the admin queue.
 pub const ADMIN_ACTIVITIES: [&str; 7] = [
@@ -65,3 +83,5 @@ pub const ADMIN_ACTIVITIES: [&str; 7] = [
 pub const SAFE_EXECUTION: &str = "safeExecution";
 /// The same for a batch.
 pub const SAFE_EXECUTION_BATCH: &str = "safeExecutionBatch";
+/// One sandbox for its life; each update runs a command in it.
+pub const SANDBOX_SESSION: &str = "sandboxSession";

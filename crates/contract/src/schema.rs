@@ -4,11 +4,7 @@ use schemars::{JsonSchema, schema_for};
 use serde_json::{Map, Value, json};
 
 use crate::{
-    ApprovalList, ApprovalStatus, BatchInput, BatchResult, BudgetLedger, BudgetLedgerInput,
-    BudgetList, BudgetStatus, CanSpend, CanSpendInput, CheckPolicyInput, CreateBudgetInput,
-    DeletedBudget, ExecuteInput, ExecuteResult, FailureType, GetBudgetInput, Heartbeat,
-    ListApprovalsInput, ListBudgetsInput, PolicyDecision, RequestedApproval, ResetCircuitInput,
-    ResolveApprovalInput, SpendBudgetInput, TopUpBudgetInput, names,
+    ApprovalList, ApprovalStatus, BatchInput, BatchResult, BudgetLedger, BudgetLedgerInput, BudgetList, BudgetStatus, CanSpend, CanSpendInput, CheckPolicyInput, CloseSandboxResult, CreateBudgetInput, DeletedBudget, DownloadFilesInput, DownloadFilesResult, ExecuteInput, ExecuteResult, FailureType, GetBudgetInput, Heartbeat, InstallPackagesInput, InstallPackagesResult, ListApprovalsInput, ListBudgetsInput, OpenSandboxInput, OpenSandboxResult, PolicyDecision, RequestedApproval, ResetCircuitInput, ResolveApprovalInput, SandboxHealth, SharedSandboxInput, SpendBudgetInput, TopUpBudgetInput, UploadFilesInput, UploadFilesResult, names,
 };
 
 fn of<T: JsonSchema>() -> Value {
@@ -33,6 +29,15 @@ pub fn document() -> Value {
         (names::REQUEST_APPROVAL.to_owned(), activity::<ExecuteInput, RequestedApproval>()),
         (names::RESOLVE_APPROVAL.to_owned(), activity::<ResolveApprovalInput, ApprovalStatus>()),
         (names::LIST_APPROVALS.to_owned(), activity::<ListApprovalsInput, ApprovalList>()),
+        (names::OPEN_SANDBOX.to_owned(), activity::<OpenSandboxInput, OpenSandboxResult>()),
+        (names::CLOSE_SANDBOX.to_owned(), activity::<SharedSandboxInput, CloseSandboxResult>()),
+        (names::UPLOAD_FILES.to_owned(), activity::<UploadFilesInput, UploadFilesResult>()),
+        (names::DOWNLOAD_FILES.to_owned(), activity::<DownloadFilesInput, DownloadFilesResult>()),
+        (
+            names::INSTALL_PACKAGES.to_owned(),
+            activity::<InstallPackagesInput, InstallPackagesResult>(),
+        ),
+        (names::SANDBOX_HEALTH.to_owned(), activity::<SharedSandboxInput, SandboxHealth>()),
         (names::DELETE_BUDGET.to_owned(), activity::<GetBudgetInput, DeletedBudget>()),
         (names::TOP_UP_BUDGET.to_owned(), activity::<TopUpBudgetInput, BudgetStatus>()),
         (names::RESET_CIRCUIT.to_owned(), activity::<ResetCircuitInput, BudgetStatus>()),

@@ -15,6 +15,7 @@
 //!   a crash anywhere leaves a lease for the reaper rather than an orphan.
 //!
 //! Keys: `<prefix>:{<family>}:exec:<executionId>` (hash), `<prefix>:leases` (sorted by expiry),
+//! `<prefix>:{<family>}:shared:<sandbox id>` and `<prefix>:shared` ([`shared`]),
 //! `<prefix>:schema`, `<prefix>:admission:{<name>}:...`, `<prefix>:leader:<name>`. The leases are in
 //! another hash slot of a Cluster than the record, so they are a second call.
 //!
@@ -54,6 +55,7 @@ mod record;
 mod runs;
 mod schema;
 mod scripts;
+pub mod shared;
 
 pub use admission::{Admission, AdmissionLimits, Admitted, Rate};
 pub use breaker::{Breaker, BreakerSettings, Pass, Passage};

@@ -11,6 +11,7 @@ use serde_json::Value;
 
 use crate::record::{command_field, note_field, phase_word};
 use crate::scripts::Scripts;
+use crate::shared::Shared;
 use crate::{
     Admission, BoundSandbox, Breaker, BreakerSettings, Error, Fence, Leadership, Lease, Record,
     RunKey, payload, schema,
@@ -340,6 +341,11 @@ impl Runs {
     /// The fleet's breaker `name` beside these records.
     pub fn breaker(&self, name: &str, settings: BreakerSettings) -> Breaker {
         Breaker::new(self.conn.clone(), &self.prefix, name, settings)
+    }
+
+    /// The shared sandboxes beside these records.
+    pub fn shared(&self) -> Shared {
+        Shared::new(self.conn.clone(), self.prefix.clone())
     }
 
     async fn unless_renewed(&self, mut lease: Lease, now_ms: i64) -> Result<Option<Lease>, Error> {
