@@ -5,6 +5,8 @@ use std::time::Duration;
 use airlock_contract::{Limits, NetworkInput, Usd};
 use airlock_runs::{AdmissionLimits, BreakerSettings};
 
+use crate::shared::SharedTimes;
+
 /// Settings of the engine. [`Config::default`] suits a laptop and E2B's cloud alike.
 #[derive(Clone, Debug)]
 pub struct Config {
@@ -36,6 +38,8 @@ pub struct Config {
     pub network: Option<NetworkInput>,
     /// How long an approval may be answered and used where the policy does not say.
     pub approval_ttl: Duration,
+    /// How shared sandboxes are kept.
+    pub shared: SharedTimes,
     /// How long a finished run answers again; also how long an unfinished one is remembered
     /// beyond its attempt's deadline.
     pub remember: Duration,
@@ -122,6 +126,7 @@ impl Default for Config {
             auto_create: None,
             network: None,
             approval_ttl: Duration::from_hours(1),
+            shared: SharedTimes::default(),
             remember: Duration::from_hours(24),
         }
     }

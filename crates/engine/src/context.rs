@@ -75,6 +75,12 @@ pub trait RunContext: Send + Sync {
     /// Asks whether the activity is still open. Used after [`StopReason::NotFound`] and
     /// [`StopReason::TimedOut`].
     async fn liveness(&self) -> Liveness;
+    /// Asks whether another activity is still open: the one that has the shared sandbox which this
+    /// one wants. A door that cannot ask says [`Liveness::Unknown`], and the other keeps it.
+    async fn liveness_of(&self, identity: &RunIdentity) -> Liveness {
+        let _ = identity;
+        Liveness::Unknown
+    }
 }
 
 /// How a run that gives no result ended.

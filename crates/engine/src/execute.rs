@@ -1,5 +1,6 @@
 //! `safeExecuteCode`: one command or program.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,11 +15,16 @@ use crate::engine::{Core, Engine};
 use crate::faultpoint::{Point, reach};
 use crate::metrics;
 use crate::run::{self, CommandEnd, Halt, Orders, Price, Run, SandboxSpec, Stop};
+use crate::shared;
 
 /// What a run is to do.
 pub(crate) enum Work {
     Single(Box<ExecuteInput>),
     Batch(Box<airlock_contract::BatchInput>),
+    Open(Box<airlock_contract::OpenSandboxInput>),
+    Upload(Box<airlock_contract::UploadFilesInput>),
+    Download(Box<airlock_contract::DownloadFilesInput>),
+    Install(Box<airlock_contract::InstallPackagesInput>),
 }
 
 impl Engine {
@@ -48,8 +54,8 @@ impl Engine {
     ) -> Result<Value, Ending> {
         let mut problems = Problems::default();
         check(&input, "", &mut problems);
+        shared::check(&input, &mut problems);
         problems.or(()).map_err(Failure::from)?;
-        run::refuse_shared(input.sandbox_id.as_deref())?;
         reach(Point::ValidateAfter).await;
         let account = input.run_id.clone();
         let run = Run::new(self.core.clone(), ctx, account, 1);
@@ -61,13 +67,17 @@ impl Engine {
 pub(crate) async fn drive(run: Run, ctx: &dyn RunContext, work: Work) -> Result<Value, Ending> {
     let pulse = run.pulse.clone();
     let orders = Orders::default();
-    let stop = orders.stop();
+    let stop = orders.stop(ctx);
     let whole = Box::pin(async move {
         let mut run = run;
         reach(Point::IdentifyAfter).await;
         let done = match &work {
             Work::Single(input) => Box::pin(run.single(stop, input)).await,
             Work::Batch(input) => Box::pin(batch::run(&mut run, stop, input)).await,
+            Work::Open(input) => Box::pin(shared::open(&mut run, stop, input)).await,
+            Work::Upload(input) => Box::pin(shared::upload(&mut run, stop, input)).await,
+            Work::Download(input) => Box::pin(shared::download(&mut run, stop, input)).await,
+            Work::Install(input) => Box::pin(shared::install(&mut run, stop, input)).await,
         };
         match done {
             Ok(value) => Ok(value),
@@ -108,6 +118,20 @@ pub(crate) fn check(input: &ExecuteInput, at: &str, problems: &mut Problems) {
     }
 }
 
+/// A sandbox's paths take no NUL.
+pub(crate) fn no_nul<'t>(
+    field: &str,
+    texts: impl Iterator<Item = &'t str>,
+) -> Result<(), Problems> {
+    let mut problems = Problems::default();
+    for (i, text) in texts.enumerate() {
+        if text.contains('\0') {
+            problems.add(format!("{field}[{i}]"), "must not contain a NUL character");
+        }
+    }
+    problems.or(())
+}
+
 impl Core {
     /// Sandbox time that a command may need at most, without set-up and clean-up of the sandbox.
     pub(crate) fn longest(&self, input: &ExecuteInput) -> Duration {
@@ -144,7 +168,9 @@ impl Run {
     async fn single(&mut self, stop: Stop<'_>, input: &ExecuteInput) -> Result<Value, Halt> {
         let price = self.core.price(input);
         let inputs = std::slice::from_ref(input);
+        let sandbox_id = input.sandbox_id.as_deref();
         if input.dry_run {
+            self.plan_shared(sandbox_id).await?;
             return self.plan(inputs, price).await;
         }
         let canonical = serde_json::to_value(input).unwrap_or_default();
@@ -152,11 +178,15 @@ impl Run {
             return Err(Halt::Over(Box::new(run::replay(&outcome))));
         }
         reach(Point::ClaimAfter).await;
+        let is_over = self.ended(0).is_some();
+        self.resume_shared(stop, sandbox_id, is_over).await?;
         let mut decisions = stop.or(self.decide(inputs)).await?;
         reach(Point::DecideAfter).await;
         stop.or(self.approve(inputs, &decisions, input.approval_id.as_deref())).await?;
         reach(Point::ApproveAfter).await;
         self.pulse.phase(airlock_contract::Phase::Reserving);
+        stop.check()?;
+        self.borrow_shared(stop, sandbox_id).await?;
         stop.or(self.reserve(price)).await?;
         reach(Point::ReserveAfter).await;
         if self.ended(0).is_none() {
@@ -203,7 +233,16 @@ impl Run {
             template: self.core.template(input.template.as_ref()),
             network: run::network(self.core.gate().network(), asked, &granted),
             labels: input.labels.clone(),
+            envs: BTreeMap::new(),
             slot,
+        }
+    }
+
+    /// The template that `input` runs in.
+    fn template(&self, input: &ExecuteInput) -> String {
+        match &self.borrowed {
+            Some(borrowed) => borrowed.fixed().template.clone(),
+            None => self.core.template(input.template.as_ref()),
         }
     }
 
@@ -225,7 +264,7 @@ impl Run {
             started_at: None,
             ended_at: None,
             sandbox_id: None,
-            template: self.core.template(input.template.as_ref()),
+            template: self.template(input),
             decision,
             cost: CostReport {
                 price_digest: self.core.prices.digest().to_owned(),
@@ -233,7 +272,7 @@ impl Run {
             },
             budget_remaining: airlock_contract::Usd::ZERO,
             budget_warnings: Vec::new(),
-            redactions: std::collections::BTreeMap::new(),
+            redactions: BTreeMap::new(),
             artifacts: Vec::new(),
             attempt: self.attempt.number,
             reattached: false,

@@ -12,6 +12,9 @@ use serde_json::json;
 use crate::context::StopReason;
 use crate::run::Halt;
 
+/// Longest wait for the audit log where its line is not what counts.
+pub(crate) const AUDIT_PATIENCE: std::time::Duration = std::time::Duration::from_secs(10);
+
 /// A bug in Airlock. The id is in the log beside what happened.
 pub(crate) fn internal(what: &'static str, error: &dyn std::fmt::Display) -> Failure {
     let id = correlation_id();

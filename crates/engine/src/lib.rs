@@ -8,6 +8,7 @@
 //!
 //! - [`Engine`] is made of [`Parts`]; it reads no environment.
 //! - The way of one run is in `run/`, a file a step.
+//! - Sandboxes that several activities share are in `shared/`.
 //! - What nobody comes back for is ended by `reaper.rs`.
 //! - The wrapper that runs in the sandbox is `wrapper.sh`.
 //! - Every error becomes a failure in `failure.rs`.
@@ -31,6 +32,7 @@ mod pulse;
 mod reaper;
 mod run;
 mod secrets;
+mod shared;
 
 pub use airlock_runs::{AdmissionLimits, BreakerSettings, Rate};
 pub use alerts::Alerts;
@@ -42,3 +44,4 @@ pub use engine::{Engine, Parts};
 pub use failure::budget as budget_failure;
 pub use reaper::{LivenessSource, ReapReport, Reaped};
 pub use secrets::{NoSecrets, SecretSource};
+pub use shared::SharedTimes;

@@ -42,6 +42,11 @@ pub const REATTACHED: &str = "airlock_reattached_total";
 /// Expired leases that the reaper looked at, by `outcome`: `killed`, `kept`, `failed`.
 pub const REAPED: &str = "airlock_reaped_total";
 
+/// Shared sandboxes that were opened.
+pub const SHARED_OPENED: &str = "airlock_shared_sandboxes_opened_total";
+/// Shared sandboxes that were closed, by `reason`.
+pub const SHARED_CLOSED: &str = "airlock_shared_sandboxes_closed_total";
+
 /// Describes every metric to the process's recorder; call once, after it is installed.
 pub fn describe() {
     describe_counter!(RUNS, "Finished runs by status");
@@ -61,6 +66,8 @@ pub fn describe() {
     describe_counter!(HEARTBEATS, "Heartbeats handed to the door");
     describe_counter!(HAND_OVERS, "Runs handed over to a later attempt, by reason");
     describe_counter!(REATTACHED, "Commands taken over instead of being started again");
+    describe_counter!(SHARED_OPENED, "Shared sandboxes opened");
+    describe_counter!(SHARED_CLOSED, "Shared sandboxes closed, by reason");
     describe_counter!(REAPED, "Expired leases that the reaper looked at, by outcome");
 }
 
@@ -146,6 +153,14 @@ pub(crate) fn reattached() {
 
 pub(crate) fn reaped(outcome: &'static str) {
     counter!(REAPED, "outcome" => outcome).increment(1);
+}
+
+pub(crate) fn shared_opened() {
+    counter!(SHARED_OPENED).increment(1);
+}
+
+pub(crate) fn shared_closed(reason: &str) {
+    counter!(SHARED_CLOSED, "reason" => reason.to_owned()).increment(1);
 }
 
 #[cfg(test)]

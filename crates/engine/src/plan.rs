@@ -76,9 +76,14 @@ fn steps(
         steps.push("the budget does not cover the worst case; nothing would run".to_owned());
         return steps;
     }
-    let seconds = price.total.as_secs();
-    steps.push(format!("hold the worst case of {seconds} s in a sandbox"));
-    steps.push(format!("create a sandbox of template {}", price.template));
+    match &input.sandbox_id {
+        Some(id) => steps.push(format!("take a seat in the shared sandbox {id}")),
+        None => {
+            let seconds = price.total.as_secs();
+            steps.push(format!("hold the worst case of {seconds} s in a sandbox"));
+            steps.push(format!("create a sandbox of template {}", price.template));
+        }
+    }
     if !input.files.is_empty() {
         steps.push(format!("upload {} files", input.files.len()));
     }
@@ -91,6 +96,10 @@ fn steps(
     if !input.artifacts.is_empty() {
         steps.push("bring back artifacts".to_owned());
     }
-    steps.push("remove the sandbox and book what it cost".to_owned());
+    let end = match input.sandbox_id {
+        Some(_) => "give the seat back; the sandbox stays",
+        None => "remove the sandbox and book what it cost",
+    };
+    steps.push(end.to_owned());
     steps
 }

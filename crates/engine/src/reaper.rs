@@ -18,7 +18,9 @@ use std::time::Duration;
 
 use airlock_audit::Event;
 use airlock_budget::{Error as BudgetError, HoldKey};
-use airlock_contract::{AccountId, ExecutionId, Failure, FailureType, RunIdentity, Usd};
+use airlock_contract::{
+    AccountId, ExecutionId, Failure, FailureType, RunIdentity, SharedState, Usd,
+};
 use airlock_runs::{Claim, CommandState, Error as RunsError, Fence, Leadership, Lease, Record};
 use async_trait::async_trait;
 use serde::Serialize;
@@ -27,6 +29,7 @@ use serde_json::json;
 use crate::context::Liveness;
 use crate::engine::{Core, Engine};
 use crate::run::{Halt, Job, Noted, billed, bills, now_ms, since};
+use crate::shared::Keeper;
 use crate::{failure, metrics};
 
 /// Leases that one pass looks at, at most.
@@ -50,6 +53,10 @@ pub trait LivenessSource: Send + Sync {
 
     /// Whether the activity of `identity` is open. [`Liveness::Unknown`] if it cannot be said now.
     async fn liveness(&self, identity: &RunIdentity) -> Liveness;
+
+    /// Whether the workflow of `identity` is open, or another run of its chain is: one that it
+    /// continued as, or was reset or retried to. [`Liveness::Unknown`] if it cannot be said now.
+    async fn workflow(&self, identity: &RunIdentity) -> Liveness;
 }
 
 /// What one pass came to.
@@ -66,9 +73,13 @@ pub struct ReapReport {
     pub kept: u64,
     /// Not ended because a server did not answer; the next pass tries again.
     pub failed: u64,
+    /// Shared sandboxes that were looked at.
+    pub shared_looked: u64,
+    /// Shared sandboxes that were closed. In a dry run: would be.
+    pub shared_closed: u64,
     /// Holds that were returned because their own lease ended.
     pub swept: u64,
-    /// What `killed` counts.
+    /// What `killed` and `shared_closed` count.
     pub ended: Vec<Reaped>,
 }
 
@@ -149,6 +160,8 @@ impl Pass<'_> {
             }
             self.look_at(&lease, &mut report).await;
         }
+        let keeper = Keeper { core: self.core, source: self.source, is_dry: self.seat.is_none() };
+        keeper.run(&mut report).await.map_err(halted)?;
         if self.seat.is_some() {
             report.swept = self.core.ledger.sweep().await.map_err(failure::budget)?;
         }
@@ -191,6 +204,9 @@ impl Pass<'_> {
     }
 
     async fn judge(&self, lease: &Lease) -> Result<Verdict, Halt> {
+        if self.is_shared(lease).await? {
+            return Ok(Verdict::Kept);
+        }
         // Read first, asked then: whoever claims the run in between has a higher fence than this.
         let record = self.core.runs.get(&lease.run).await?;
         if self.ask(lease, record.as_ref()).await != Liveness::Closed {
@@ -206,6 +222,22 @@ impl Pass<'_> {
             self.tell(lease).await;
         }
         Ok(Verdict::Ended)
+    }
+
+    /// Whether the sandbox has got a record of its own: then its opener's lease is out of date, and
+    /// the keeper looks after it.
+    async fn is_shared(&self, lease: &Lease) -> Result<bool, Halt> {
+        let shared = self.core.runs.shared();
+        let Some(record) = shared.get(&lease.run.account, &lease.sandbox_id).await? else {
+            return Ok(false);
+        };
+        if self.seat.is_some() {
+            if record.state != SharedState::Closed {
+                shared.schedule(&record.fixed, now_ms()).await?;
+            }
+            self.core.runs.remove_lease(lease).await?;
+        }
+        Ok(true)
     }
 
     async fn ask(&self, lease: &Lease, record: Option<&Record>) -> Liveness {
@@ -227,6 +259,10 @@ impl Pass<'_> {
             Claim::Started(claimed) | Claim::Resumed(claimed) => claimed,
             Claim::Finished(_) => record,
         };
+        // Registered before the claim, it is the keeper's; after it, nobody can register it.
+        if self.is_shared(lease).await? {
+            return Ok(());
+        }
         core.e2b.kill(&lease.sandbox_id).await?;
         let bound = &record.sandboxes;
         if bound.is_empty() || bound.values().any(|bound| bound.id == lease.sandbox_id) {
@@ -327,7 +363,11 @@ fn charged(lease: &Lease, record: &Record) -> Duration {
 }
 
 fn store(error: RunsError) -> Failure {
-    match failure::runs(error) {
+    halted(failure::runs(error))
+}
+
+fn halted(halt: Halt) -> Failure {
+    match halt {
         Halt::Failed(failure) => failure,
         other => failure::internal("reaping", &format_args!("{other:?}")),
     }

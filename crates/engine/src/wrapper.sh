@@ -3,11 +3,14 @@
 # Sent whole as an argument and run inside the sandbox (POSIX shell, coreutils; util-linux if there):
 #   /bin/sh -c 'eval "$1"' airlock TEXT launch DIR USER SECONDS CAP TAIL KEEP
 #   /bin/sh -c 'eval "$1"' airlock TEXT kill DIR
+#   /bin/sh -c 'eval "$1"' airlock TEXT end BASE
 # DIR is <base>/<execution id>/<index>; its making is the once-lock. Beside it the engine has put
 # DIR.job.<fence>, the command's own script, whose last line is "main", and perhaps DIR.in, its
 # standard input. `launch` prints one word - started, already, or lost (no lock and no script) -
 # then waits for the end and prints "ended CODE TIMEDOUT KILLED START END" or "dead" (the runner is
-# gone and left no exit code). The runner is detached: whoever launched it may die.
+# gone and left no exit code). The runner is detached: whoever launched it may die. `kill` ends one
+# command; `end` those of a whole execution, <base>/<execution id>, and takes the locks of those that
+# are prepared, so that no late launch starts one.
 #
 # In DIR: out, err (the first CAP bytes), *.rest (how many more), *.tail (the last TAIL of those),
 # rc (written aside, then renamed). All of it may be forged by a command that becomes root: the
@@ -115,6 +118,8 @@ run() {
     ) <"$dir/in" >"$dir/out.fifo" 2>"$dir/err.fifo" &
     pid=$!
     echo "$pid" >"$dir/pid"
+    # Who kills looks for the pid after it leaves its mark: one of the two sees the other.
+    [ -e "$dir/killed" ] && stop_tree KILL
     watchdog &
     dog=$!
     wait "$pid"
@@ -181,6 +186,21 @@ launch() {
     if [ -d "$dir" ]; then echo already; else echo lost; return 1; fi
 }
 
+# Ends the command of $dir, unless it has ended.
+kill_one() {
+    [ -e "$dir/rc" ] && return 0
+    pid=
+    { : >"$dir/killed"; } 2>/dev/null
+    { read -r pid <"$dir/pid"; } 2>/dev/null
+    case $pid in '' | *[!0-9]* | 0 | 1) return 0 ;; esac
+    stop_tree TERM
+    for _ in 1 2 3 4 5; do
+        [ -e "$dir/rc" ] && return 0
+        nap 0.1
+    done
+    stop_tree KILL
+}
+
 case $action in
 launch)
     shift
@@ -188,16 +208,17 @@ launch)
     rm -f "$dir".job.*
     ;;
 run) run "$@" ;;
-kill)
-    pid=
-    : >"$dir/killed"
-    { read -r pid <"$dir/pid"; } 2>/dev/null
-    case $pid in '' | *[!0-9]* | 0 | 1) exit 0 ;; esac
-    stop_tree TERM
-    for _ in 1 2 3 4 5; do
-        [ -e "$dir/rc" ] && exit 0
-        nap 0.1
+kill) kill_one ;;
+end)
+    base=$dir
+    for job in "$base"/*.job.*; do
+        [ -e "$job" ] || continue
+        mkdir "${job%.job.*}" 2>/dev/null
+        rm -f "$job"
     done
-    stop_tree KILL
+    for dir in "$base"/*/; do
+        dir=${dir%/}
+        [ -d "$dir" ] && kill_one
+    done
     ;;
 esac

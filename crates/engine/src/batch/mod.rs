@@ -25,6 +25,7 @@ use crate::engine::Engine;
 use crate::execute::{Work, check, drive};
 use crate::metrics;
 use crate::run::{self, CommandEnd, Halt, Price, Run, Stop, now_ms};
+use crate::shared;
 
 /// The least of each stream that is kept, however many commands there are.
 const MIN_STREAM: usize = 512;
@@ -44,8 +45,8 @@ impl Engine {
         for (i, command) in parsed.runs().enumerate() {
             check(&command, &format!("commands[{i}]."), &mut problems);
         }
+        shared::check_batch(&parsed, &mut problems);
         problems.or(()).map_err(Failure::from)?;
-        run::refuse_shared(parsed.sandbox_id.as_deref())?;
         let count = parsed.commands.len();
         let mut run = Run::new(self.core.clone(), ctx, parsed.run_id.clone(), count);
         // Both streams of all commands share what a batch may hold.
@@ -84,17 +85,23 @@ enum Go {
 /// A batch, step by step.
 pub(crate) async fn run(run: &mut Run, stop: Stop<'_>, input: &BatchInput) -> Result<Value, Halt> {
     let commands: Vec<ExecuteInput> = input.runs().collect();
+    let sandbox_id = input.sandbox_id.as_deref();
     if input.dry_run {
+        run.plan_shared(sandbox_id).await?;
         return plan(run, &Batch { input, commands, decisions: Vec::new() }).await;
     }
     let canonical = serde_json::to_value(input).unwrap_or_default();
     if let Some(outcome) = stop.or(run.claim(&canonical)).await? {
         return Err(Halt::Over(Box::new(run::replay(&outcome))));
     }
+    let is_over = (0..).zip(&commands).all(|(index, _)| run.ended(index).is_some());
+    run.resume_shared(stop, sandbox_id, is_over).await?;
     let decisions = stop.or(run.decide(&commands)).await?;
     stop.or(run.approve(&commands, &decisions, input.approval_id.as_deref())).await?;
     let batch = Batch { input, commands, decisions };
     batch.check_caps(run)?;
+    stop.check()?;
+    run.borrow_shared(stop, sandbox_id).await?;
     let progress = if input.shared_sandbox {
         together::run(run, stop, &batch).await?
     } else {

@@ -47,7 +47,7 @@ impl Run {
     }
 
     /// The paths that a glob names, by the sandbox's own shell.
-    async fn expand(&self, sandbox: &Sandbox, pattern: &str) -> Vec<String> {
+    pub(crate) async fn expand(&self, sandbox: &Sandbox, pattern: &str) -> Vec<String> {
         // The pattern is data of the script and is expanded unquoted: words are split nowhere.
         let pattern = pattern.strip_prefix("~/").unwrap_or(pattern);
         let script = "cd; IFS=; for f in $1; do [ -f \"$f\" ] && printf '%s\\n' \"$f\"; done";
@@ -71,23 +71,7 @@ impl Run {
         let user = Some(self.core.config.user.as_str());
         let cap = self.core.config.output.artifact.min(left);
         match sandbox.read_file(user, path, None, cap).await {
-            Ok(bytes) => {
-                let size = bytes.len() as u64;
-                // What holds no NUL is taken for text: a secret in a binary file has no shape that
-                // a redactor could know.
-                let clean = if bytes.contains(&0) {
-                    std::borrow::Cow::Borrowed(&bytes[..])
-                } else {
-                    self.redactor.redact_bytes(&bytes)
-                };
-                Artifact {
-                    path: path.to_owned(),
-                    bytes: size,
-                    sha256: hex::encode(Sha256::digest(&clean)),
-                    content_base64: Some(STANDARD.encode(&clean)),
-                    omitted: None,
-                }
-            }
+            Ok(bytes) => self.shown(path, &bytes),
             Err(SandboxError::TooLarge { .. }) => {
                 let size = sandbox.stat(user, path).await.map_or(0, |info| info.size);
                 omitted(path, size, "larger than what a result may hold")
@@ -100,9 +84,28 @@ impl Run {
             }
         }
     }
+
+    /// A file with its content, redacted if it is text.
+    pub(crate) fn shown(&self, path: &str, bytes: &[u8]) -> Artifact {
+        // What holds no NUL is taken for text: a secret in a binary file has no shape that a
+        // redactor could know.
+        let clean = if bytes.contains(&0) {
+            std::borrow::Cow::Borrowed(bytes)
+        } else {
+            self.redactor.redact_bytes(bytes)
+        };
+        Artifact {
+            path: path.to_owned(),
+            bytes: bytes.len() as u64,
+            sha256: hex::encode(Sha256::digest(&clean)),
+            content_base64: Some(STANDARD.encode(&clean)),
+            omitted: None,
+        }
+    }
 }
 
-fn omitted(path: &str, bytes: u64, why: &str) -> Artifact {
+/// A file that has no content, and why.
+pub(crate) fn omitted(path: &str, bytes: u64, why: &str) -> Artifact {
     Artifact {
         path: path.to_owned(),
         bytes,

@@ -64,8 +64,12 @@ impl Run {
 
     /// Notes what the bound sandbox is charged for, kills it and forgets it; whoever is interrupted
     /// in between does it again. The note comes first: an attempt that dies in between must not
-    /// make the next one charge the time until it came.
+    /// make the next one charge the time until it came. A shared one stays: what this run left
+    /// running in it is ended.
     pub(crate) async fn end_sandbox(&mut self) -> Result<(), Halt> {
+        if self.borrowed.is_some() {
+            return self.leave_shared().await;
+        }
         let Some(live) = &self.live else { return Ok(()) };
         let bound = live.bound.clone();
         if let Some(killed_at_ms) = live.killed_at_ms {
@@ -92,8 +96,12 @@ impl Run {
         Ok(())
     }
 
-    /// Kills the bound sandbox. One that cannot be killed is left to its lease and the reaper.
+    /// Kills the bound sandbox, unless it is a shared one. One that cannot be killed is left to its
+    /// lease and the reaper.
     pub(super) async fn kill_sandbox(&mut self) {
+        if self.borrowed.is_some() {
+            return;
+        }
         let Some(live) = &mut self.live else { return };
         match self.core.e2b.kill(&live.bound.id).await {
             Ok(_) => live.killed_at_ms = Some(now_ms()),
@@ -104,7 +112,7 @@ impl Run {
     }
 
     /// Whether no later attempt holds the run. A record that is gone is held by nobody.
-    pub(super) async fn still_ours(&self) -> Result<(), Halt> {
+    pub(crate) async fn still_ours(&self) -> Result<(), Halt> {
         match self.core.runs.check(&self.key, self.fence).await {
             Ok(()) | Err(airlock_runs::Error::Missing) => Ok(()),
             Err(error) => Err(error.into()),

@@ -90,6 +90,9 @@ impl Run {
             let failure = self.outcome_unknown("its sandbox is gone");
             return Box::pin(self.give_up(failure)).await;
         }
+        if let Some(failure) = self.lost_shared() {
+            return Box::pin(self.give_up(failure)).await;
+        }
         let failure = Failure::new(
             FailureType::SandboxUnavailable,
             "the sandbox went away before the command was started; the next attempt gets another",

@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use airlock_contract::{Failure, FailureType, Phase};
+use airlock_contract::{ExecutionId, Failure, FailureType, Phase};
 use airlock_e2b::{CreateSandbox, Error as SandboxError, ListQuery, Sandbox};
 use airlock_runs::{Admitted, Passage};
 use futures_util::future::BoxFuture;
@@ -76,6 +76,7 @@ impl Run {
             create: CreateSandbox {
                 metadata,
                 network: spec.network.clone(),
+                envs: spec.envs.clone(),
                 idempotency_key: Some(key.clone()),
                 ..CreateSandbox::new(&spec.template, self.lease_length())
             },
@@ -111,10 +112,7 @@ impl Run {
     }
 
     fn creation_key(&self, slot: u32) -> String {
-        match slot {
-            0 => self.execution().to_string(),
-            _ => format!("{}-{slot}", self.execution()),
-        }
+        creation_key(self.execution(), slot)
     }
 
     fn identity_labels(&self, slot: u32) -> BTreeMap<String, String> {
@@ -137,6 +135,14 @@ impl Run {
         .filter(|(_, value)| !value.is_empty())
         .map(|(name, value)| (name.to_owned(), value.to_owned()))
         .collect()
+    }
+}
+
+/// The key of the creation of the sandbox in `slot`, and its name among those who have room.
+pub(crate) fn creation_key(execution: &ExecutionId, slot: u32) -> String {
+    match slot {
+        0 => execution.to_string(),
+        _ => format!("{execution}-{slot}"),
     }
 }
 

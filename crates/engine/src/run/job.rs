@@ -68,6 +68,15 @@ impl Place {
         Self { owner, dir: format!("{base}/{execution}/{index}") }
     }
 
+    /// All jobs of an execution together.
+    pub(crate) fn all_of(owner: Owner, execution: &ExecutionId) -> Self {
+        let base = match owner {
+            Owner::Root => ROOT_BASE,
+            Owner::User => USER_BASE,
+        };
+        Self { owner, dir: format!("{base}/{execution}") }
+    }
+
     /// The user that acts, given the command's.
     pub(crate) fn acting<'a>(&self, user: &'a str) -> &'a str {
         match self.owner {
@@ -104,6 +113,11 @@ impl Place {
     /// Arguments of `/bin/sh` that kill the job's process tree.
     pub(crate) fn kill(&self) -> Vec<String> {
         self.words("kill", &[])
+    }
+
+    /// Arguments of `/bin/sh` that kill every job in it and keep those from starting that have not.
+    pub(crate) fn end(&self) -> Vec<String> {
+        self.words("end", &[])
     }
 
     fn words(&self, action: &str, rest: &[&str]) -> Vec<String> {

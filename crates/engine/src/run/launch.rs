@@ -10,7 +10,7 @@ use std::time::Instant;
 use airlock_contract::{
     Artifact, ExecuteInput, ExecuteResult, Failure, FailureType, Phase, RunStatus,
 };
-use airlock_e2b::Error as SandboxError;
+use airlock_e2b::{Error as SandboxError, Sandbox};
 use airlock_runs::CommandState;
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
@@ -18,7 +18,7 @@ use serde::{Deserialize, Serialize};
 use super::capture::Capture;
 use super::follow::Ended;
 use super::job::{Owner, Place};
-use super::sandbox::{is_gone, since};
+use super::sandbox::since;
 use super::{Following, Halt, Job, Patience, Run, Stop, Texts, now_ms, rfc3339};
 use crate::faultpoint::{Point, reach};
 use crate::metrics;
@@ -95,7 +95,8 @@ impl Run {
         }
         let user = self.core.config.user.clone();
         let mut job = Job::of(input, index, self.execution(), &secrets, &user);
-        job.keep_children = shared;
+        job.keep_children = shared || self.borrowed.is_some();
+        job.timeout = self.cover(job.timeout).await?;
         let ended = self.run_job(stop, &job).await?;
         let texts = self.texts();
         let mut end = self.command_end(&ended, texts);
@@ -175,14 +176,7 @@ impl Run {
     /// Who an earlier attempt acted as: root unless the sandbox has none to offer.
     async fn owner(&self) -> Result<Owner, Halt> {
         let Some(live) = &self.live else { return Err(Halt::Lost) };
-        match live.sandbox.stat(Some("root"), "/").await {
-            Ok(_) => Ok(Owner::Root),
-            Err(SandboxError::Auth { .. } | SandboxError::InvalidArgument { .. }) => {
-                Ok(Owner::User)
-            }
-            Err(error) if is_gone(&error) => Err(Halt::Lost),
-            Err(error) => Err(error.into()),
-        }
+        Ok(owner_of(&live.sandbox).await?)
     }
 
     /// What was captured of the job that was followed last.
@@ -252,6 +246,15 @@ impl Run {
             "stdoutBytes": texts.stdout.bytes,
             "stderrBytes": texts.stderr.bytes,
         }))
+    }
+}
+
+/// Who acts in a sandbox: root unless it has none to offer.
+pub(crate) async fn owner_of(sandbox: &Sandbox) -> Result<Owner, SandboxError> {
+    match sandbox.stat(Some("root"), "/").await {
+        Ok(_) => Ok(Owner::Root),
+        Err(SandboxError::Auth { .. } | SandboxError::InvalidArgument { .. }) => Ok(Owner::User),
+        Err(error) => Err(error),
     }
 }
 

@@ -44,23 +44,26 @@ use serde_json::Value;
 use tokio::sync::Mutex;
 
 pub(crate) use approve::hosts_of;
+pub(crate) use artifacts::omitted;
 pub(crate) use capture::Texts;
 pub(crate) use conclude::replay;
 use create::OnItsWay;
-pub(crate) use create::PROVIDER;
+pub(crate) use create::{PROVIDER, creation_key};
 pub(crate) use decide::{decide, denied, redacted};
-pub(crate) use job::Job;
-pub(crate) use launch::CommandEnd;
+pub(crate) use job::{Job, Owner, Place};
+pub(crate) use launch::{CommandEnd, owner_of};
 pub(crate) use money::{Bills, Hold, Noted, Price, billed, bills};
 pub(crate) use network::network;
-pub(crate) use sandbox::{Live, SandboxSpec, refuse_shared, since};
-pub(crate) use slices::is_refusal;
+pub(crate) use prepare::content_of;
+pub(crate) use sandbox::{Live, SandboxSpec, is_gone, since};
+pub(crate) use slices::{AHEAD, Paid, is_refusal};
 pub(crate) use stop::{Orders, Stop};
 
 use crate::context::{Attempt, Ending, RunContext, StopReason};
 use crate::engine::Core;
 use crate::faultpoint::{Point, reach};
 use crate::pulse::Pulse;
+use crate::shared::Borrowed;
 use capture::Capture;
 
 /// Why a run does not go on.
@@ -160,6 +163,8 @@ pub(crate) struct Run {
     pub(crate) live: Option<Live>,
     /// Other sandboxes that an earlier attempt bound, by slot.
     pub(crate) found: BTreeMap<u32, Live>,
+    /// The shared sandbox that it uses: `live` is that one then, and not the run's to end.
+    pub(crate) borrowed: Option<Borrowed>,
     /// A sandbox on its way. It is let go of with the run: a later attempt finds what came of it.
     pub(crate) creating: Option<OnItsWay>,
     /// Those of lanes that were closed meanwhile.
@@ -229,6 +234,7 @@ impl Run {
             claimed_at_ms: now_ms(),
             live: None,
             found: BTreeMap::new(),
+            borrowed: None,
             creating: None,
             on_their_way: Vec::new(),
             lanes: BTreeMap::new(),

@@ -110,7 +110,15 @@ impl Run {
     }
 
     fn cost_of(&self, price: &Price, time: Duration) -> Usd {
-        price.fee.saturating_add(self.core.prices.cost(&price.template, time))
+        price.fee.saturating_add(self.metered(price, time))
+    }
+
+    /// What the time itself costs. That of a shared sandbox is paid for by itself.
+    fn metered(&self, price: &Price, time: Duration) -> Usd {
+        if self.borrowed.is_some() {
+            return Usd::ZERO;
+        }
+        self.core.prices.cost(&price.template, time)
     }
 
     /// Holds what `price` covers; the same hold again on a retry.
@@ -195,8 +203,7 @@ impl Run {
     pub(crate) async fn settle(&mut self) -> Result<(CostReport, Usd, Vec<u8>), Halt> {
         let Some(hold) = self.hold.clone() else { return Err(self.no_hold()) };
         let time = billed(&self.bills);
-        let metered = self.core.prices.cost(&hold.price.template, time);
-        let actual = hold.price.fee.saturating_add(metered);
+        let actual = self.cost_of(&hold.price, time);
         let what = format!("execution {}", self.execution().short());
         let settled = self.core.ledger.settle(&self.hold_key(), actual, &what).await?;
         metrics::spent(if settled.replayed { Usd::ZERO } else { actual });
@@ -271,7 +278,7 @@ impl Run {
         let Some(hold) = &self.hold else { return Usd::ZERO };
         let running = self.live.as_ref().map_or(Duration::ZERO, Live::age);
         let time = billed(&self.bills) + running;
-        hold.price.fee.saturating_add(self.core.prices.cost(&hold.price.template, time))
+        self.cost_of(&hold.price, time)
     }
 
     fn hold_key(&self) -> HoldKey {

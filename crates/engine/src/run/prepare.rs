@@ -63,12 +63,8 @@ impl Run {
         self.install(stop, input, index).await
     }
 
-    async fn put(&self, file: &FileInput) -> Result<(), Halt> {
-        let bytes = match (&file.content, &file.content_base64) {
-            (Some(text), _) => Bytes::copy_from_slice(text.as_bytes()),
-            (None, Some(text)) => Bytes::from(STANDARD.decode(text).unwrap_or_default()),
-            (None, None) => Bytes::new(),
-        };
+    pub(crate) async fn put(&self, file: &FileInput) -> Result<(), Halt> {
+        let bytes = content_of(file);
         self.write(&file.path, bytes).await?;
         let (Some(mode), Some(live)) = (&file.mode, &self.live) else { return Ok(()) };
         let path = file.path.strip_prefix("~/").unwrap_or(&file.path);
@@ -97,7 +93,8 @@ impl Run {
             if self.ended(lock).is_some_and(|end| end.succeeded()) {
                 continue;
             }
-            let (timeout, user) = (self.core.config.margins.install, self.core.config.user.clone());
+            let timeout = self.cover(self.core.config.margins.install).await?;
+            let user = self.core.config.user.clone();
             let job = Job::install(input, lock, packages, timeout, &user);
             let ended = self.run_job(stop, &job).await?;
             let texts = self.texts();
@@ -110,5 +107,14 @@ impl Run {
             self.commands.insert(lock, airlock_runs::CommandState::Ended(value));
         }
         Ok(None)
+    }
+}
+
+/// The bytes of a file that is put in.
+pub(crate) fn content_of(file: &FileInput) -> Bytes {
+    match (&file.content, &file.content_base64) {
+        (Some(text), _) => Bytes::copy_from_slice(text.as_bytes()),
+        (None, Some(text)) => Bytes::from(STANDARD.decode(text).unwrap_or_default()),
+        (None, None) => Bytes::new(),
     }
 }

@@ -7,7 +7,7 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant, SystemTime};
 
-use airlock_contract::{Failure, FailureType, Phase};
+use airlock_contract::Phase;
 use airlock_e2b::{Network, Sandbox};
 use airlock_runs::{Bind, BoundSandbox, Lease};
 use secrecy::{ExposeSecret as _, SecretString};
@@ -42,6 +42,8 @@ pub(crate) struct SandboxSpec {
     pub(crate) template: String,
     pub(crate) network: Option<Network>,
     pub(crate) labels: BTreeMap<String, String>,
+    /// Environment of everything that runs in it.
+    pub(crate) envs: BTreeMap<String, String>,
     /// Which of the run's sandboxes: 0, or the command's index if each has its own.
     pub(crate) slot: u32,
 }
@@ -157,6 +159,9 @@ impl Run {
     /// Prolongs the sandbox's life once a third of its lease is over. Also notices that a later
     /// attempt has taken over.
     pub(crate) async fn renew(&mut self) -> Result<(), Halt> {
+        if self.borrowed.is_some() {
+            return self.stay_shared().await;
+        }
         let length = self.lease_length();
         let Some(live) = &mut self.live else { return Ok(()) };
         let left = since(now_ms(), live.bound.lease_until_ms);
@@ -193,16 +198,21 @@ impl Run {
         }
     }
 
-    /// Heartbeat timeout (else time to the deadline), retry backoff and slack; never more than the
-    /// reservation pays for.
-    pub(super) fn lease_length(&self) -> Duration {
+    /// How long nobody may be heard of while all is well: heartbeat timeout (else time to the
+    /// deadline), retry backoff and slack.
+    pub(crate) fn silence(&self) -> Duration {
         let config = &self.core.config.lease;
         let to_deadline = || {
             let deadline = self.attempt.deadline?;
             deadline.duration_since(SystemTime::now()).ok()
         };
         let silent = self.attempt.heartbeat_timeout.or_else(to_deadline).unwrap_or_default();
-        let wanted = (silent + config.backoff + config.slack).min(config.max);
+        (silent + config.backoff + config.slack).min(config.max)
+    }
+
+    /// As long as nobody may be heard of; never more than the reservation pays for.
+    pub(super) fn lease_length(&self) -> Duration {
+        let wanted = self.silence();
         let Some(hold) = &self.hold else { return wanted };
         let age = self.live.as_ref().map_or(Duration::ZERO, Live::age);
         wanted.min(hold.price.covers.saturating_sub(age + billed(&self.bills))).max(SHORTEST)
@@ -221,17 +231,4 @@ impl Run {
 /// Whether the sandbox does not exist any more.
 pub(crate) fn is_gone(error: &airlock_e2b::Error) -> bool {
     matches!(error, airlock_e2b::Error::NotFound { .. } | airlock_e2b::Error::Gone { .. })
-}
-
-/// A shared sandbox is not offered by this version: any id that is given is none that Airlock
-/// opened for the account.
-pub(crate) fn refuse_shared(sandbox_id: Option<&str>) -> Result<(), Failure> {
-    match sandbox_id {
-        None => Ok(()),
-        Some(_) => Err(Failure::new(
-            FailureType::SandboxNotFound,
-            "sandboxId names no sandbox that Airlock opened for this runId; leave it out and the \
-             run gets a sandbox of its own",
-        )),
-    }
 }

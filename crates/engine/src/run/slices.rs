@@ -14,7 +14,7 @@ use super::money::{Hold, Price, billed};
 use super::{Halt, Live, Run};
 
 /// The next slice is asked for when no more than one part in so many is left.
-const AHEAD: u32 = 4;
+pub(crate) const AHEAD: u32 = 4;
 
 /// What the held time is good for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,6 +28,9 @@ pub(crate) enum Paid {
 impl Run {
     /// Sees to it that the time to come is held.
     pub(crate) async fn pay_on(&mut self) -> Result<Paid, Halt> {
+        if self.borrowed.is_some() {
+            return self.pay_on_shared().await;
+        }
         let Some(Hold { price, refused, .. }) = &self.hold else { return Ok(Paid::On) };
         if price.covers >= price.total {
             return Ok(Paid::On);

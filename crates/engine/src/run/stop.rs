@@ -39,20 +39,28 @@ impl Orders {
         std::future::pending().await
     }
 
-    /// What the steps look at.
-    pub(crate) fn stop(&self) -> Stop<'_> {
-        Stop(self)
+    /// What the steps of the attempt of `ctx` look at.
+    pub(crate) fn stop<'o>(&'o self, ctx: &'o dyn RunContext) -> Stop<'o> {
+        Stop { orders: self, ctx }
     }
 }
 
 /// Lets a step see that the attempt must stop.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Stop<'o>(&'o Orders);
+#[derive(Clone, Copy)]
+pub(crate) struct Stop<'o> {
+    orders: &'o Orders,
+    ctx: &'o dyn RunContext,
+}
 
-impl Stop<'_> {
+impl<'o> Stop<'o> {
+    /// The attempt.
+    pub(crate) const fn context(self) -> &'o dyn RunContext {
+        self.ctx
+    }
+
     /// Whether it must stop now.
     pub(crate) fn check(self) -> Result<(), Halt> {
-        match *self.0.reason.borrow() {
+        match *self.orders.reason.borrow() {
             Some(reason) => Err(Halt::Stopped(reason)),
             None => Ok(()),
         }
@@ -73,7 +81,7 @@ impl Stop<'_> {
 
     /// Resolves when it must. Cancel-safe.
     pub(crate) async fn wait(self) -> StopReason {
-        let mut told = self.0.reason.subscribe();
+        let mut told = self.orders.reason.subscribe();
         loop {
             if let Some(reason) = *told.borrow_and_update() {
                 return reason;

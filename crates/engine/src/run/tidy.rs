@@ -248,7 +248,8 @@ impl Run {
         if self.hold.is_none() && !self.asked.hold {
             return Ok((CostReport::default(), Usd::ZERO));
         }
-        if self.bills.is_empty() {
+        let was_used = self.borrowed.is_some() && self.may_have_started();
+        if self.bills.is_empty() && !was_used {
             self.void().await?;
             let status = self.core.ledger.get(&self.key.account).await?;
             return Ok((CostReport::default(), status.remaining));

@@ -53,7 +53,7 @@ impl Shared {
         Self { conn, prefix }
     }
 
-    /// Hands a sandbox over from the run that created it to a record of its own, finishes that run
+    /// Hands a sandbox over from the slot of the run that created it to a record of its own, finishes that run
     /// with `outcome`, and puts the sandbox on the agenda; all but the last in one step.
     ///
     /// Again with the same arguments: the same. Afterwards drop the run's lease.
@@ -64,6 +64,7 @@ impl Shared {
     pub async fn register(
         &self,
         fence: Fence,
+        slot: u32,
         record: &SharedRecord,
         outcome: &Value,
     ) -> Result<(), Error> {
@@ -76,7 +77,7 @@ impl Shared {
         call.arg(serde_json::to_string(fixed).map_err(|_| Error::Corrupt("shared sandbox"))?);
         call.arg(record.covers_ms).arg(record.held.nanos()).arg(record.lease_until_ms);
         call.arg(record.used_at_ms).arg(millis(ttl)).arg(payload::encode(outcome)?);
-        call.arg(phase_word(Phase::Done));
+        call.arg(phase_word(Phase::Done)).arg(slot);
         self.invoke(&call).await?.done()?;
         self.schedule(fixed, record.used_at_ms).await
     }
