@@ -365,7 +365,8 @@ impl Runs {
         }
     }
 
-    async fn put_lease(&self, lease: &Lease) -> Result<(), Error> {
+    /// Puts a lease into the fleet's set, or pushes it out.
+    pub async fn put_lease(&self, lease: &Lease) -> Result<(), Error> {
         let () = redis::cmd("ZADD")
             .arg(self.leases_key())
             .arg("GT")

@@ -16,10 +16,10 @@ use tokio::sync::watch;
 use crate::support::{ACCOUNT, Rig, TestContext, failure};
 
 /// Temporal's part: one answer for every run, given once it is open.
-struct Says(Liveness, watch::Receiver<bool>);
+pub(crate) struct Says(Liveness, watch::Receiver<bool>);
 
 impl Says {
-    fn at_once(liveness: Liveness) -> Self {
+    pub(crate) fn at_once(liveness: Liveness) -> Self {
         let (_, open) = watch::channel(true);
         Self(liveness, open)
     }
@@ -35,6 +35,10 @@ impl LivenessSource for Says {
         assert_eq!(identity.workflow_id, "wf");
         self.1.clone().wait_for(|open| *open).await.unwrap();
         self.0
+    }
+
+    async fn workflow(&self, identity: &RunIdentity) -> Liveness {
+        self.liveness(identity).await
     }
 }
 

@@ -256,6 +256,8 @@ pub(crate) struct TestContext {
     silence: Mutex<(Instant, Duration)>,
     stop: watch::Sender<Option<StopReason>>,
     liveness: Mutex<Liveness>,
+    /// What it hears of other activities.
+    others: Mutex<Liveness>,
 }
 
 impl TestContext {
@@ -288,6 +290,7 @@ impl TestContext {
             silence: Mutex::new((Instant::now(), Duration::ZERO)),
             stop: watch::Sender::new(None),
             liveness: Mutex::new(Liveness::Open),
+            others: Mutex::new(Liveness::Open),
         }
     }
 
@@ -309,6 +312,10 @@ impl TestContext {
     pub(crate) fn with_previous(mut self, beat: Heartbeat) -> Self {
         self.attempt.previous = Some(beat);
         self
+    }
+
+    pub(crate) fn set_others(&self, liveness: Liveness) {
+        *self.others.lock() = liveness;
     }
 
     /// What the last heartbeat showed of the output.
@@ -345,6 +352,10 @@ impl RunContext for TestContext {
 
     async fn liveness(&self) -> Liveness {
         *self.liveness.lock()
+    }
+
+    async fn liveness_of(&self, _identity: &RunIdentity) -> Liveness {
+        *self.others.lock()
     }
 }
 
