@@ -6,7 +6,7 @@ use serde::Serialize;
 use serde_json::Value;
 
 use crate::runtime::{Context, Registry};
-use crate::{approval, budget, execute, policy};
+use crate::{approval, budget, execute, policy, shared};
 
 /// The activities of the main task queue.
 pub(crate) fn main_queue(engine: &Engine) -> Registry {
@@ -20,6 +20,12 @@ pub(crate) fn main_queue(engine: &Engine) -> Registry {
         .with(names::CAN_SPEND, with(engine, budget::can_spend))
         .with(names::GET_BUDGET, with(engine, budget::get_budget))
         .with(names::REQUEST_APPROVAL, with(engine, approval::request_approval))
+        .with(names::OPEN_SANDBOX, with(engine, shared::open_sandbox))
+        .with(names::CLOSE_SANDBOX, with(engine, shared::close_sandbox))
+        .with(names::UPLOAD_FILES, with(engine, shared::upload_files))
+        .with(names::DOWNLOAD_FILES, with(engine, shared::download_files))
+        .with(names::INSTALL_PACKAGES, with(engine, shared::install_packages))
+        .with(names::SANDBOX_HEALTH, with(engine, shared::sandbox_health))
 }
 
 /// The activities of the admin task queue.

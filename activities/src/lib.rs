@@ -19,11 +19,12 @@ mod policy;
 mod profile;
 mod run;
 pub mod runtime;
+mod shared;
 mod workflow_host;
 
 pub use connect::{ConnectOptions, connect};
 pub use connection::Connection;
 pub use error::Error;
-pub use liveness::liveness;
+pub use liveness::{liveness, workflow_liveness};
 pub use run::{Options, Queue, run, run_queues};
 pub use workflow_host::{WorkflowOptions, WorkflowSet, run_workflows};

@@ -149,8 +149,15 @@ fn told(report: &ReapReport, dry_run: bool, json: bool) -> Result<(), Error> {
             output::line(format_args!("{} of {} {word}", one.sandbox_id, one.run_id))?;
         }
         output::line(format_args!(
-            "{} expired leases: {} {word}, {} kept, {} failed; {} holds returned",
-            report.looked, report.killed, report.kept, report.failed, report.swept
+            "{} expired leases: {} {word}, {} kept, {} failed; {} shared sandboxes: {} {word}; {} \
+             holds returned",
+            report.looked,
+            report.killed,
+            report.kept,
+            report.failed,
+            report.shared_looked,
+            report.shared_closed,
+            report.swept
         ))?;
     }
     match report.failed {

@@ -226,7 +226,8 @@ async fn poll(settings: &Settings, engine: Engine, tasks: &Tasks) -> Result<(), 
 fn host_workflows(workflows: &mut airlock_activities::WorkflowSet) {
     workflows
         .add::<airlock_workflows::SafeExecution>()
-        .add::<airlock_workflows::SafeExecutionBatch>();
+        .add::<airlock_workflows::SafeExecutionBatch>()
+        .add::<airlock_workflows::SandboxSession>();
 }
 
 /// Whatever ended the serving ends the process: an orchestrator starts a new one.

@@ -28,6 +28,10 @@ impl LivenessSource for Temporal {
     async fn liveness(&self, identity: &RunIdentity) -> Liveness {
         airlock_activities::liveness(&self.0, identity).await
     }
+
+    async fn workflow(&self, identity: &RunIdentity) -> Liveness {
+        airlock_activities::workflow_liveness(&self.0, identity).await
+    }
 }
 
 /// Reaps again and again until `stop`; of all workers of a namespace, one does.
@@ -60,14 +64,18 @@ pub(crate) async fn run(engine: Engine, temporal: Temporal, stop: CancellationTo
 
 async fn pass(engine: &Engine, temporal: &Temporal) {
     match engine.reap(temporal).await {
-        Ok(report) if report.killed + report.failed + report.swept > 0 => tracing::info!(
-            looked = report.looked,
-            killed = report.killed,
-            kept = report.kept,
-            failed = report.failed,
-            swept = report.swept,
-            "reaped"
-        ),
+        Ok(report) if report.killed + report.shared_closed + report.failed + report.swept > 0 => {
+            tracing::info!(
+                looked = report.looked,
+                killed = report.killed,
+                kept = report.kept,
+                failed = report.failed,
+                shared = report.shared_looked,
+                shared_closed = report.shared_closed,
+                swept = report.swept,
+                "reaped"
+            )
+        }
         Ok(_) => {}
         Err(failure) => tracing::warn!(reason = %failure.message, "nothing was reaped"),
     }

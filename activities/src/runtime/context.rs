@@ -94,6 +94,10 @@ impl RunContext for Context {
     async fn liveness(&self) -> Liveness {
         liveness::of(&self.inner.connection, &self.inner.identity).await
     }
+
+    async fn liveness_of(&self, identity: &RunIdentity) -> Liveness {
+        liveness::of(&self.inner.connection, identity).await
+    }
 }
 
 impl fmt::Debug for Context {

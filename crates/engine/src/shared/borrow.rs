@@ -156,7 +156,7 @@ impl Run {
             created_at_ms: record.fixed.created_at_ms,
         };
         let lease_until = bound.lease_until_ms;
-        self.core.runs.shared().prolonged(&record.fixed, lease_until).await.map_err(gone)?;
+        self.core.prolonged(&record.fixed, lease_until).await.map_err(gone)?;
         self.pulse.note(|beat| {
             beat.sandbox_id = Some(id);
             beat.lease_until = rfc3339(lease_until);
@@ -199,6 +199,7 @@ impl Run {
         if left < LEAST {
             return Err(closed().into());
         }
+        // What comes after a command may reach beyond: it is ended by then, and its output collected.
         let need = need.min(left);
         borrowed.needed_until_ms = now.saturating_add(ms(need));
         self.pay_until(now.saturating_add(ms(need.min(self.core.config.slice)))).await?;
@@ -223,12 +224,8 @@ impl Run {
     pub(crate) async fn pay_on_shared(&mut self) -> Result<Paid, Halt> {
         let Some(borrowed) = &self.borrowed else { return Ok(Paid::On) };
         let record = &borrowed.record;
-        let end = record.paid_until_ms();
-        // What comes after a command is held beyond it; at the sandbox's longest life nothing is.
-        let usable = match end < record.fixed.closes_at_ms {
-            true => end.saturating_sub(ms(self.core.config.margins.cleanup)),
-            false => end,
-        };
+        let after = ms(self.core.config.margins.cleanup);
+        let usable = record.paid_until_ms().saturating_sub(after);
         if usable >= borrowed.needed_until_ms {
             return Ok(Paid::On);
         }
@@ -289,7 +286,7 @@ impl Run {
         }
         live.bound.lease_until_ms = life;
         self.pulse.note(|beat| beat.lease_until = rfc3339(life));
-        shared.prolonged(&fixed, life).await.map_err(gone)
+        self.core.prolonged(&fixed, life).await.map_err(gone)
     }
 
     /// Ends what this run may have left running in the shared sandbox and gives its seat back. The

@@ -62,6 +62,7 @@ impl Core {
                 shared.ended(fixed, ended).await.map_err(gone)?
             }
         };
+        self.leave_shared_room(fixed).await;
         let remaining = self.settle_shared(record, ended.cost).await?;
         let first = record.state != SharedState::Closed
             && shared.closed(fixed, self.config.remember).await.map_err(gone)?;

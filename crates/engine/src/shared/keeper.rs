@@ -8,7 +8,7 @@
 //! | somebody was closing it | takes the closing to its end |
 //! | a seat whose lease ended, of an activity that Temporal calls closed | frees it |
 //! | the workflow is closed | closes it |
-//! | it reached its longest life | closes it |
+//! | it reached its longest life, and what ran in it was collected | closes it |
 //! | nobody uses it, and nobody did for its idle time | closes it |
 //! | what is paid for ends soon | pays for another slice; if that is refused and nobody uses it, closes it |
 //! | its lease ends soon | renews it, up to what is paid for |
@@ -174,7 +174,9 @@ impl Keeper<'_> {
     /// Why it should not go on, whatever the budget says.
     async fn over(&self, record: &SharedRecord) -> Option<CloseReason> {
         let (fixed, now) = (&record.fixed, now_ms());
-        if now >= fixed.closes_at_ms {
+        // A command that was stopped by then may still be collected.
+        let after = if record.seats.is_empty() { 0 } else { ms(self.core.config.margins.cleanup) };
+        if now >= fixed.closes_at_ms.saturating_add(after) {
             return Some(CloseReason::Expired);
         }
         let idle = i64::try_from(fixed.idle_ms).unwrap_or(i64::MAX);
@@ -195,7 +197,8 @@ impl Keeper<'_> {
         let soon = now.saturating_add(ms(slice / 2));
         let mut paid = record.paid_until_ms();
         if paid < soon.min(record.fixed.closes_at_ms) {
-            let covers = covers_until(&record.fixed, now.saturating_add(ms(slice)));
+            let until = now.saturating_add(ms(slice)).min(record.fixed.closes_at_ms);
+            let covers = covers_until(&record.fixed, until);
             match self.core.pay(record, covers).await {
                 Ok(()) => paid = record.fixed.created_at_ms.saturating_add(covers),
                 Err(Halt::Failed(failure)) if is_broke(failure.kind) => {
@@ -213,7 +216,7 @@ impl Keeper<'_> {
         }
         match self.core.e2b.refresh(&record.fixed.sandbox, from_ms(until - now)).await {
             Ok(()) => {
-                self.core.runs.shared().prolonged(&record.fixed, until).await?;
+                self.core.prolonged(&record.fixed, until).await?;
                 Ok(None)
             }
             Err(error) if is_gone(&error) => Ok(Some(CloseReason::Lost)),

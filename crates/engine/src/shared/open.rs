@@ -149,6 +149,7 @@ impl Run {
             execution: self.execution().clone(),
             owner: self.identity.clone(),
             sandbox: bound.id.clone(),
+            slot: bound.slot,
             template: bound.template.clone(),
             network: input.network.clone(),
             created_at_ms: bound.created_at_ms,
@@ -175,7 +176,7 @@ impl Run {
         result.budget_remaining = status.remaining;
         let kept = serde_json::to_value(&result).unwrap_or_default();
         let outcome = json!({ "v": 1, "result": kept });
-        self.core.runs.shared().register(self.fence, bound.slot, &record, &outcome).await?;
+        self.core.runs.shared().register(self.fence, &record, &outcome).await?;
         (self.live, self.hold) = (None, None);
         self.pulse.phase(Phase::Done);
         metrics::shared_opened();

@@ -2,11 +2,12 @@
 
 use airlock_budget::{Error as BudgetError, HoldKey};
 use airlock_contract::{Failure, Usd};
+use airlock_runs::Error as RunsError;
 use airlock_runs::shared::{Fixed, SharedRecord};
 
 use super::{closed, from_ms, not_found};
 use crate::engine::Core;
-use crate::run::{Halt, now_ms};
+use crate::run::{Halt, PROVIDER, creation_key, now_ms};
 use crate::{failure, metrics};
 
 impl Core {
@@ -49,6 +50,29 @@ impl Core {
         }
     }
 
+    /// Records until when a sandbox lives, and keeps its room among the fleet's as long.
+    pub(super) async fn prolonged(&self, fixed: &Fixed, until_ms: i64) -> Result<(), RunsError> {
+        self.runs.shared().prolonged(fixed, until_ms).await?;
+        if self.config.admission.limits.is_unlimited() {
+            return Ok(());
+        }
+        let (room, lease) = (room(fixed), from_ms(until_ms - now_ms()));
+        if let Err(error) = self.admission.renew(PROVIDER, &room, lease).await {
+            tracing::warn!(error = %error, "a shared sandbox's room was not kept; tried again");
+        }
+        Ok(())
+    }
+
+    /// Gives back the room that a sandbox had.
+    pub(super) async fn leave_shared_room(&self, fixed: &Fixed) {
+        if self.config.admission.limits.is_unlimited() {
+            return;
+        }
+        if let Err(error) = self.admission.release(PROVIDER, &room(fixed)).await {
+            tracing::warn!(error = %error, "its room is free again when its lease ends");
+        }
+    }
+
     /// A refusal that says how much longer the rest would buy.
     fn shared_refused(&self, error: BudgetError, fixed: &Fixed) -> Failure {
         let rest = match &error {
@@ -66,7 +90,12 @@ impl Core {
     }
 }
 
-/// How much sandbox time, from creation, reaches until `until_ms`, within its longest life.
-pub(super) fn covers_until(fixed: &Fixed, until_ms: i64) -> i64 {
-    until_ms.min(fixed.closes_at_ms).saturating_sub(fixed.created_at_ms)
+/// Its name among those who have room.
+fn room(fixed: &Fixed) -> String {
+    creation_key(&fixed.execution, fixed.slot)
+}
+
+/// How much sandbox time, from creation, reaches until `until_ms`.
+pub(super) const fn covers_until(fixed: &Fixed, until_ms: i64) -> i64 {
+    until_ms.saturating_sub(fixed.created_at_ms)
 }

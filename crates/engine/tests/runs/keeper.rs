@@ -73,6 +73,7 @@ async fn it_is_renewed_slice_by_slice_up_to_its_longest_life() {
         setup: Duration::from_secs(3),
         cleanup: Duration::from_secs(1),
         install: Duration::from_secs(1),
+        ..airlock_engine::Margins::default()
     };
     let shared = SharedTimes { slice: Duration::from_secs(40), look: Duration::ZERO };
     let config = Config { margins, shared, ..Config::default() };
@@ -101,6 +102,7 @@ async fn a_budget_that_is_used_up_closes_it_in_time() {
         setup: Duration::from_secs(2),
         cleanup: Duration::from_secs(1),
         install: Duration::from_secs(1),
+        ..airlock_engine::Margins::default()
     };
     let shared = SharedTimes { slice: Duration::from_secs(30), look: Duration::ZERO };
     let config = Config { margins, shared, ..Config::default() };

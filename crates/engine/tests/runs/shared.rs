@@ -151,13 +151,13 @@ async fn packages_are_installed_under_the_policy_and_what_fails_is_a_result() {
         json!({"runId": ACCOUNT, "sandboxId": id,
             "packages": [{"manager": "npm", "names": [name]}]})
     };
-    let failed = worker.install_packages(&TestContext::first("npm"), input("no-such-thing"));
-    let failed = failed.await.unwrap();
+    let (first, second) = (TestContext::first("npm"), TestContext::attempt("npm", 2));
+    let failed = worker.install_packages(&first, input("no-such-thing")).await.unwrap();
     assert_eq!(failed["installed"], json!(false), "{failed:#}");
     assert_ne!(failed["installs"][0]["exitCode"], json!(0));
     assert_eq!(failed["decision"]["allowed"], json!(true));
-    let again = worker.install_packages(&TestContext::attempt("npm", 2), input("no-such-thing"));
-    assert_eq!(again.await.unwrap(), failed, "the result stands");
+    let again = worker.install_packages(&second, input("no-such-thing")).await.unwrap();
+    assert_eq!(again, failed, "the result stands");
     let bad = worker.install_packages(&TestContext::first("bad"), input("--registry=x")).await;
     assert_eq!(failure(bad).kind, FailureType::InvalidInput);
     assert_eq!(health(&rig, &id).await["commandsRunning"], json!(0));

@@ -21,6 +21,8 @@ pub struct Fixed {
     pub owner: RunIdentity,
     /// The provider's id.
     pub sandbox: String,
+    /// Which of the opener's sandboxes it was; its room in the fleet's limits is named after it.
+    pub slot: u32,
     /// Template it was created from.
     pub template: String,
     /// The network it was opened with, if the opener narrowed it.

@@ -64,7 +64,6 @@ impl Shared {
     pub async fn register(
         &self,
         fence: Fence,
-        slot: u32,
         record: &SharedRecord,
         outcome: &Value,
     ) -> Result<(), Error> {
@@ -77,7 +76,7 @@ impl Shared {
         call.arg(serde_json::to_string(fixed).map_err(|_| Error::Corrupt("shared sandbox"))?);
         call.arg(record.covers_ms).arg(record.held.nanos()).arg(record.lease_until_ms);
         call.arg(record.used_at_ms).arg(millis(ttl)).arg(payload::encode(outcome)?);
-        call.arg(phase_word(Phase::Done)).arg(slot);
+        call.arg(phase_word(Phase::Done)).arg(fixed.slot);
         self.invoke(&call).await?.done()?;
         self.schedule(fixed, record.used_at_ms).await
     }
