@@ -5,8 +5,11 @@
 //! ```
 
 use airlock_contract::{
-    BudgetStatus, CanSpend, CanSpendInput, CheckPolicyInput, CreateBudgetInput, ExecuteInput,
-    ExecuteResult, GetBudgetInput, PolicyDecision, SpendBudgetInput, names,
+    BudgetStatus, CanSpend, CanSpendInput, CheckPolicyInput, CloseSandboxResult, CreateBudgetInput,
+    DownloadFilesInput, DownloadFilesResult, ExecuteInput, ExecuteResult, GetBudgetInput,
+    InstallPackagesInput, InstallPackagesResult, OpenSandboxInput, OpenSandboxResult,
+    PolicyDecision, SandboxHealth as Health, SharedSandboxInput, SpendBudgetInput,
+    UploadFilesInput, UploadFilesResult, names,
 };
 use serde_json::Value;
 use temporalio_workflow::common::ActivityDefinition;
@@ -61,6 +64,31 @@ activity! {
 activity! {
     /// Reads an account.
     GetBudget = names::GET_BUDGET, GetBudgetInput => BudgetStatus
+}
+
+activity! {
+    /// Opens a sandbox that several activities share.
+    OpenSandbox = names::OPEN_SANDBOX, OpenSandboxInput => OpenSandboxResult
+}
+activity! {
+    /// Removes a shared sandbox and books it.
+    CloseSandbox = names::CLOSE_SANDBOX, SharedSandboxInput => CloseSandboxResult
+}
+activity! {
+    /// Puts files into a shared sandbox.
+    UploadFiles = names::UPLOAD_FILES, UploadFilesInput => UploadFilesResult
+}
+activity! {
+    /// Brings files of a shared sandbox back whole.
+    DownloadFiles = names::DOWNLOAD_FILES, DownloadFilesInput => DownloadFilesResult
+}
+activity! {
+    /// Installs packages in a shared sandbox.
+    InstallPackages = names::INSTALL_PACKAGES, InstallPackagesInput => InstallPackagesResult
+}
+activity! {
+    /// Looks at a shared sandbox.
+    SandboxHealth = names::SANDBOX_HEALTH, SharedSandboxInput => Health
 }
 
 /// An activity by name, JSON in and out: what a workflow passes through unread.

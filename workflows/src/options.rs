@@ -4,10 +4,16 @@ use std::time::Duration;
 
 use airlock_contract::ExecuteInput;
 use serde_json::Value;
-use temporalio_workflow::{ActivityCancellationType, ActivityOptions, RetryPolicy};
+use temporalio_workflow::{
+    ActivityCancellationType, ActivityOptions, RetryPolicy, WorkflowCancellationToken,
+};
 
 /// Around a command: sandbox, files, packages, artifacts, settling.
 const AROUND: Duration = Duration::from_mins(10);
+/// One entry of `packages`.
+const PACKAGE: Duration = Duration::from_mins(4);
+/// Removing a sandbox and booking it.
+const CLOSE: Duration = Duration::from_mins(2);
 /// A plan decides and prices; it runs nothing.
 const PLAN: Duration = Duration::from_secs(30);
 /// A third of it is the pace of the heartbeats, so a cancellation is heard within about 3 s.
@@ -16,7 +22,7 @@ const HEARTBEAT: Duration = Duration::from_secs(10);
 const COMMANDS_AT_LEAST: u64 = 1;
 
 /// Longest time that this workflow lets a run take, whatever its input says: a day.
-const LONGEST_MS: u64 = 24 * 3600 * 1000;
+pub(crate) const LONGEST_MS: u64 = 24 * 3600 * 1000;
 
 /// For the run itself.
 pub(crate) fn run(input: &Value) -> ActivityOptions {
@@ -27,6 +33,27 @@ pub(crate) fn run(input: &Value) -> ActivityOptions {
         .cancellation_type(ActivityCancellationType::WaitCancellationCompleted)
         .retry_policy(retries(20))
         .summary(summary(input))
+        .build()
+}
+
+/// For opening a sandbox: packages may take minutes.
+pub(crate) fn open(input: &Value) -> ActivityOptions {
+    let packages = input.get("packages").and_then(Value::as_array).map_or(0, Vec::len);
+    let installs = PACKAGE.saturating_mul(u32::try_from(packages).unwrap_or(u32::MAX).min(20));
+    ActivityOptions::with_start_to_close_timeout(AROUND + installs)
+        .heartbeat_timeout(HEARTBEAT)
+        .cancellation_type(ActivityCancellationType::WaitCancellationCompleted)
+        .retry_policy(retries(20))
+        .summary("open a sandbox".to_owned())
+        .build()
+}
+
+/// For closing one: what was opened is closed, also by a workflow that is cancelled.
+pub(crate) fn close() -> ActivityOptions {
+    ActivityOptions::with_start_to_close_timeout(CLOSE)
+        .cancellation_token(WorkflowCancellationToken::new())
+        .retry_policy(retries(20))
+        .summary("close the sandbox".to_owned())
         .build()
 }
 

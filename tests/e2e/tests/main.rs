@@ -17,4 +17,5 @@ mod endings;
 mod harness;
 mod http;
 mod policy;
+mod shared;
 mod workers;

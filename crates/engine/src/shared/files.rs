@@ -83,7 +83,7 @@ pub(crate) async fn upload(
         sandbox_id: input.sandbox_id.clone(),
         files,
     };
-    keep(run, serde_json::to_value(&result)).await
+    keep(run, stop, serde_json::to_value(&result)).await
 }
 
 /// One download, step by step.
@@ -115,12 +115,16 @@ pub(crate) async fn download(
         sandbox_id: input.sandbox_id.clone(),
         files,
     };
-    keep(run, serde_json::to_value(&result)).await
+    keep(run, stop, serde_json::to_value(&result)).await
 }
 
-async fn keep(run: &Run, result: Result<Value, serde_json::Error>) -> Result<Value, Halt> {
+async fn keep(
+    run: &Run,
+    stop: Stop<'_>,
+    result: Result<Value, serde_json::Error>,
+) -> Result<Value, Halt> {
     let value = result.unwrap_or_default();
-    run.finish(&json!({ "v": 1, "result": value })).await?;
+    run.finish(stop, &json!({ "v": 1, "result": value })).await?;
     Ok(value)
 }
 

@@ -66,7 +66,7 @@ pub(crate) async fn install(
         decision: decisions.remove(0),
     };
     let value = serde_json::to_value(&result).unwrap_or_default();
-    run.finish(&json!({ "v": 1, "result": value })).await?;
+    run.finish(stop, &json!({ "v": 1, "result": value })).await?;
     Ok(value)
 }
 
