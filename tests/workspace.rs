@@ -56,7 +56,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("airlock-contract", &[]),
     // Tests only: nothing that ships depends on them.
     ("airlock-testing", &[]),
-    ("airlock-e2e", &[]),
+    ("airlock-e2e", &["airlock-workflows"]),
     (
         "airlock-chaos",
         &[

@@ -17,5 +17,6 @@ mod endings;
 mod harness;
 mod http;
 mod policy;
+mod replay;
 mod shared;
 mod workers;
