@@ -4,7 +4,14 @@ use schemars::{JsonSchema, schema_for};
 use serde_json::{Map, Value, json};
 
 use crate::{
-    ApprovalList, ApprovalStatus, BatchInput, BatchResult, BudgetLedger, BudgetLedgerInput, BudgetList, BudgetStatus, CanSpend, CanSpendInput, CheckPolicyInput, CloseSandboxResult, CreateBudgetInput, DeletedBudget, DownloadFilesInput, DownloadFilesResult, ExecuteInput, ExecuteResult, FailureType, GetBudgetInput, Heartbeat, InstallPackagesInput, InstallPackagesResult, ListApprovalsInput, ListBudgetsInput, OpenSandboxInput, OpenSandboxResult, PolicyDecision, RequestedApproval, ResetCircuitInput, ResolveApprovalInput, SandboxHealth, SharedSandboxInput, SpendBudgetInput, TopUpBudgetInput, UploadFilesInput, UploadFilesResult, names,
+    ApprovalList, ApprovalStatus, BatchInput, BatchResult, BudgetLedger, BudgetLedgerInput,
+    BudgetList, BudgetStatus, CanSpend, CanSpendInput, CheckPolicyInput, CloseSandboxResult,
+    CreateBudgetInput, DeletedBudget, DownloadFilesInput, DownloadFilesResult, ExecuteInput,
+    ExecuteResult, FailureType, GetBudgetInput, Heartbeat, InstallPackagesInput,
+    InstallPackagesResult, ListApprovalsInput, ListBudgetsInput, OpenSandboxInput,
+    OpenSandboxResult, PolicyDecision, RequestedApproval, ResetCircuitInput, ResolveApprovalInput,
+    SandboxHealth, SharedSandboxInput, SpendBudgetInput, TopUpBudgetInput, UploadFilesInput,
+    UploadFilesResult, names,
 };
 
 fn of<T: JsonSchema>() -> Value {
