@@ -217,10 +217,9 @@ impl Model {
     fn ask(&mut self, at: At, amount: i64, key: Option<(At, u32)>, skip: bool) -> Option<Answer> {
         let chain = self.chain(at);
         // An open circuit is answered before anything else happens.
-        if let Some(shut) = self.shut(&chain, None)
-            && self.accounts[shut].circuit == Circuit::Open
-        {
-            return Some(Answer::Open(shut));
+        let is_open = |at: &At| self.accounts[*at].circuit == Circuit::Open;
+        if let Some(open) = chain.iter().copied().find(is_open) {
+            return Some(Answer::Open(open));
         }
         self.touch(if skip { key } else { None });
         if let Some(shut) = self.shut(&chain, key) {
