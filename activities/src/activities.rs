@@ -20,6 +20,10 @@ pub(crate) fn main_queue(engine: &Engine) -> Registry {
         .with(names::CAN_SPEND, with(engine, budget::can_spend))
         .with(names::GET_BUDGET, with(engine, budget::get_budget))
         .with(names::REQUEST_APPROVAL, with(engine, approval::request_approval))
+        .with(names::RESERVE_BUDGET, with(engine, budget::reserve_budget))
+        .with(names::EXTEND_BUDGET, with(engine, budget::extend_budget))
+        .with(names::SETTLE_BUDGET, with(engine, budget::settle_budget))
+        .with(names::VOID_BUDGET, with(engine, budget::void_budget))
 }
 
 /// The activities of the admin task queue.

@@ -27,6 +27,14 @@ pub const REQUEST_APPROVAL: &str = "requestApproval";
 pub const RESOLVE_APPROVAL: &str = "resolveApproval";
 /// What waits for an answer. `ListApprovalsInput` -> `ApprovalList`. On the admin queue.
 pub const LIST_APPROVALS: &str = "listApprovals";
+/// Holds an amount. `HoldBudgetInput` -> `BudgetHold`.
+pub const RESERVE_BUDGET: &str = "reserveBudget";
+/// Raises a hold and pushes its lease. `HoldBudgetInput` -> `BudgetHold`.
+pub const EXTEND_BUDGET: &str = "extendBudget";
+/// Books what a hold came to. `SettleBudgetInput` -> `BudgetSettlement`.
+pub const SETTLE_BUDGET: &str = "settleBudget";
+/// Returns a hold whole. `VoidBudgetInput` -> `BudgetStatus`.
+pub const VOID_BUDGET: &str = "voidBudget";
 /// Removes an account. `DeleteBudgetInput` -> `DeletedBudget`. On the admin queue.
 pub const DELETE_BUDGET: &str = "deleteBudget";
 /// Raises a limit. `TopUpBudgetInput` -> `BudgetStatus`. On the admin queue.
@@ -39,7 +47,7 @@ pub const LIST_BUDGETS: &str = "listBudgets";
 pub const GET_BUDGET_LEDGER: &str = "getBudgetLedger";
 
 /// Activities on the main queue.
-pub const MAIN_ACTIVITIES: [&str; 9] = [
+pub const MAIN_ACTIVITIES: [&str; 13] = [
     SAFE_EXECUTE_CODE,
     SAFE_EXECUTE_BATCH,
     CHECK_POLICY,
@@ -49,6 +57,10 @@ pub const MAIN_ACTIVITIES: [&str; 9] = [
     CAN_SPEND,
     GET_BUDGET,
     REQUEST_APPROVAL,
+    RESERVE_BUDGET,
+    EXTEND_BUDGET,
+    SETTLE_BUDGET,
+    VOID_BUDGET,
 ];
 /// Activities on the admin queue.
 pub const ADMIN_ACTIVITIES: [&str; 7] = [

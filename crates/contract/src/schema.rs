@@ -4,11 +4,7 @@ use schemars::{JsonSchema, schema_for};
 use serde_json::{Map, Value, json};
 
 use crate::{
-    ApprovalList, ApprovalStatus, BatchInput, BatchResult, BudgetLedger, BudgetLedgerInput,
-    BudgetList, BudgetStatus, CanSpend, CanSpendInput, CheckPolicyInput, CreateBudgetInput,
-    DeletedBudget, ExecuteInput, ExecuteResult, FailureType, GetBudgetInput, Heartbeat,
-    ListApprovalsInput, ListBudgetsInput, PolicyDecision, RequestedApproval, ResetCircuitInput,
-    ResolveApprovalInput, SpendBudgetInput, TopUpBudgetInput, names,
+    ApprovalList, ApprovalStatus, BatchInput, BatchResult, BudgetHold, BudgetLedger, BudgetLedgerInput, BudgetList, BudgetSettlement, BudgetStatus, CanSpend, CanSpendInput, CheckPolicyInput, CreateBudgetInput, DeletedBudget, ExecuteInput, ExecuteResult, FailureType, GetBudgetInput, Heartbeat, HoldBudgetInput, ListApprovalsInput, ListBudgetsInput, PolicyDecision, RequestedApproval, ResetCircuitInput, ResolveApprovalInput, SettleBudgetInput, SpendBudgetInput, TopUpBudgetInput, VoidBudgetInput, names,
 };
 
 fn of<T: JsonSchema>() -> Value {
@@ -33,6 +29,10 @@ pub fn document() -> Value {
         (names::REQUEST_APPROVAL.to_owned(), activity::<ExecuteInput, RequestedApproval>()),
         (names::RESOLVE_APPROVAL.to_owned(), activity::<ResolveApprovalInput, ApprovalStatus>()),
         (names::LIST_APPROVALS.to_owned(), activity::<ListApprovalsInput, ApprovalList>()),
+        (names::RESERVE_BUDGET.to_owned(), activity::<HoldBudgetInput, BudgetHold>()),
+        (names::EXTEND_BUDGET.to_owned(), activity::<HoldBudgetInput, BudgetHold>()),
+        (names::SETTLE_BUDGET.to_owned(), activity::<SettleBudgetInput, BudgetSettlement>()),
+        (names::VOID_BUDGET.to_owned(), activity::<VoidBudgetInput, BudgetStatus>()),
         (names::DELETE_BUDGET.to_owned(), activity::<GetBudgetInput, DeletedBudget>()),
         (names::TOP_UP_BUDGET.to_owned(), activity::<TopUpBudgetInput, BudgetStatus>()),
         (names::RESET_CIRCUIT.to_owned(), activity::<ResetCircuitInput, BudgetStatus>()),

@@ -10,6 +10,7 @@ mod fleet;
 mod floods;
 mod hand_over;
 mod proxy;
+mod money;
 mod reaper;
 mod refusals;
 mod results;
