@@ -14,8 +14,7 @@ use redis::aio::{ConnectionLike, ConnectionManager};
 use redis::cluster_async::ClusterConnection;
 use redis::cluster_routing::{Route, RoutingInfo, SingleNodeRoutingInfo, SlotAddr};
 use redis::{
-    Cmd, ErrorKind, Pipeline, RedisError, RedisFuture, RedisResult, ServerErrorKind, Value,
-    from_redis_value,
+    Cmd, ErrorKind, Pipeline, RedisFuture, RedisResult, ServerErrorKind, Value, from_redis_value,
 };
 
 /// Keys looked at in one call of a scan.

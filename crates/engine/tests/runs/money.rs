@@ -66,7 +66,8 @@ async fn while_the_store_refuses_writes_nothing_starts_and_what_runs_is_settled_
     let refused = failure(rig.run(json!({"command": "echo never"})).await);
     assert_eq!(refused.kind, FailureType::BudgetStoreUnavailable);
     assert!(refused.kind.is_retryable());
-    assert_eq!(rig.sandboxes().await.len(), 1, "nothing was started without a reservation");
+    let sandboxes = rig.sandboxes().await;
+    assert_eq!(sandboxes.len(), 1, "nothing was started without a reservation");
     let halted = failure(running.await.unwrap());
     assert_eq!(halted.kind, FailureType::BudgetStoreUnavailable);
     let again = TestContext::attempt("running", 2);
@@ -77,7 +78,7 @@ async fn while_the_store_refuses_writes_nothing_starts_and_what_runs_is_settled_
     let last = TestContext::attempt("running", 3);
     let result = rig.worker().execute(&last, command).await.unwrap();
     assert_eq!(result["stdout"], "on its way\ndone\n", "{result:#}");
-    assert_eq!(result["reattached"], true);
+    assert_eq!(result["sandboxId"], sandboxes[0], "it was not run again");
     let balance = rig.balance().await;
     assert_eq!(serde_json::to_value(balance.spent).unwrap(), result["cost"]["spentUsd"]);
     assert_eq!(balance.reserved, Usd::ZERO);
