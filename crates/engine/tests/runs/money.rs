@@ -58,7 +58,7 @@ async fn a_hold_that_a_failover_forgot_is_booked_all_the_same_and_once() {
 #[tokio::test]
 async fn while_the_store_refuses_writes_nothing_starts_and_what_runs_is_settled_later() {
     let rig = Rig::new().await;
-    let command = json!({"command": "echo on its way; sleep 1; echo done", "runId": ACCOUNT});
+    let command = json!({"command": "echo on its way; sleep 4; echo done", "runId": ACCOUNT});
     let (ctx, running) = rig.begin("running", command.clone());
     rig.until("the command runs", async || ctx.tail().contains("on its way")).await;
     let () = rig.redis(&["CONFIG", "SET", "maxmemory", "1"]).await;
