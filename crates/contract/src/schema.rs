@@ -4,7 +4,12 @@ use schemars::{JsonSchema, schema_for};
 use serde_json::{Map, Value, json};
 
 use crate::{
-    ApprovalList, ApprovalStatus, BatchInput, BatchResult, BudgetHold, BudgetLedger, BudgetLedgerInput, BudgetList, BudgetSettlement, BudgetStatus, CanSpend, CanSpendInput, CheckPolicyInput, CreateBudgetInput, DeletedBudget, ExecuteInput, ExecuteResult, FailureType, GetBudgetInput, Heartbeat, HoldBudgetInput, ListApprovalsInput, ListBudgetsInput, PolicyDecision, RequestedApproval, ResetCircuitInput, ResolveApprovalInput, SettleBudgetInput, SpendBudgetInput, TopUpBudgetInput, VoidBudgetInput, names,
+    ApprovalList, ApprovalStatus, BatchInput, BatchResult, BudgetHold, BudgetLedger,
+    BudgetLedgerInput, BudgetList, BudgetSettlement, BudgetStatus, CanSpend, CanSpendInput,
+    CheckPolicyInput, CreateBudgetInput, DeletedBudget, ExecuteInput, ExecuteResult, FailureType,
+    GetBudgetInput, Heartbeat, HoldBudgetInput, ListApprovalsInput, ListBudgetsInput,
+    PolicyDecision, RequestedApproval, ResetCircuitInput, ResolveApprovalInput, SettleBudgetInput,
+    SpendBudgetInput, TopUpBudgetInput, VoidBudgetInput, names,
 };
 
 fn of<T: JsonSchema>() -> Value {
