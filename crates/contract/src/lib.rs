@@ -51,8 +51,8 @@ pub use execute::{
 };
 pub use failure::{Failure, FailureType};
 pub use heartbeat::{Heartbeat, Phase};
-pub use ids::{AccountId, ExecutionId, InvalidAccountId, InvalidExecutionId, RunIdentity};
 pub use hold::{BudgetHold, BudgetSettlement, HoldBudgetInput, SettleBudgetInput, VoidBudgetInput};
+pub use ids::{AccountId, ExecutionId, InvalidAccountId, InvalidExecutionId, RunIdentity};
 pub use ledger::{
     BudgetLedger, BudgetLedgerInput, BudgetList, LedgerEntry, LedgerEntryKind, ListBudgetsInput,
     ResetCircuitInput, TopUpBudgetInput,
