@@ -49,8 +49,7 @@ pub(crate) enum Command {
     /// Remove secrets from standard input, as bytes arrive. Needs no server.
     Redact(RedactArgs),
     /// Read and change budget accounts.
-    #[command(subcommand)]
-    Budget(BudgetCommand),
+    Budget(Box<BudgetArgs>),
     /// Serve and clean up sandboxes.
     #[command(subcommand)]
     Sandbox(SandboxCommand),
@@ -74,25 +73,25 @@ pub(crate) enum Command {
 pub(crate) struct RedisArgs {
     /// Redis address as a URL, redis:// or rediss://; instead of the other REDIS_* settings. Several
     /// addresses with commas between are nodes of a Cluster.
-    #[arg(long, env = "REDIS_URL", hide_env_values = true)]
+    #[arg(global = true, long, env = "REDIS_URL", hide_env_values = true)]
     pub(crate) redis_url: Option<SecretString>,
     /// Redis host.
-    #[arg(long, env = "REDIS_HOST", default_value = "localhost")]
+    #[arg(global = true, long, env = "REDIS_HOST", default_value = "localhost")]
     pub(crate) redis_host: String,
     /// Redis port.
-    #[arg(long, env = "REDIS_PORT", default_value_t = 6379)]
+    #[arg(global = true, long, env = "REDIS_PORT", default_value_t = 6379)]
     pub(crate) redis_port: u16,
     /// Redis database number.
-    #[arg(long, env = "REDIS_DB", default_value_t = 0)]
+    #[arg(global = true, long, env = "REDIS_DB", default_value_t = 0)]
     pub(crate) redis_db: i64,
     /// Redis user.
-    #[arg(long, env = "REDIS_USERNAME")]
+    #[arg(global = true, long, env = "REDIS_USERNAME")]
     pub(crate) redis_username: Option<String>,
     /// Redis password; better given as the variable than on the command line.
-    #[arg(long, env = "REDIS_PASSWORD", hide_env_values = true)]
+    #[arg(global = true, long, env = "REDIS_PASSWORD", hide_env_values = true)]
     pub(crate) redis_password: Option<SecretString>,
     /// First part of every key.
-    #[arg(long, env = "AIRLOCK_REDIS_PREFIX", default_value = "airlock")]
+    #[arg(global = true, long, env = "AIRLOCK_REDIS_PREFIX", default_value = "airlock")]
     pub(crate) redis_prefix: String,
 }
 
@@ -145,7 +144,7 @@ pub(crate) struct ConfigArgs {
 #[derive(Args, Clone, Debug, Default)]
 pub(crate) struct FromArgs {
     /// Take all addresses from the ready file of `airlock dev`.
-    #[arg(long, value_name = "READY_FILE")]
+    #[arg(global = true, long, value_name = "READY_FILE")]
     pub(crate) from: Option<PathBuf>,
 }
 
@@ -371,31 +370,66 @@ pub(crate) struct RedactArgs {
 }
 
 /// `airlock budget`.
+#[derive(Debug, Args)]
+pub(crate) struct BudgetArgs {
+    #[command(flatten)]
+    pub(crate) store: StoreArgs,
+    #[command(subcommand)]
+    pub(crate) command: BudgetCommand,
+}
+
+/// What to do with budget accounts.
 #[derive(Debug, Subcommand)]
 pub(crate) enum BudgetCommand {
     /// Make an account. The same again is the same account; another limit is a conflict.
     Create(BudgetCreateArgs),
     /// Show an account.
-    Get(BudgetGetArgs),
+    Get(BudgetAccountArgs),
+    /// Say whether an amount would be granted now; exit code 3 if not.
+    CanSpend(BudgetCanSpendArgs),
     /// Spend directly.
     Spend(BudgetSpendArgs),
+    /// Hold an amount for work of your own. The same hold again is the same hold.
+    Reserve(BudgetHoldArgs),
+    /// Raise a hold to an amount and push its lease.
+    Extend(BudgetHoldArgs),
+    /// Book what a hold came to and return the rest.
+    Settle(BudgetSettleArgs),
+    /// Return a hold whole.
+    Void(BudgetVoidArgs),
     /// Remove an account.
-    Delete(BudgetGetArgs),
+    Delete(BudgetAccountArgs),
     /// Raise an account's limit. An open circuit may try again if there is room then.
     TopUp(BudgetTopUpArgs),
     /// Let an open circuit try one spending.
-    ResetCircuit(BudgetGetArgs),
+    ResetCircuit(BudgetAccountArgs),
     /// List the accounts by name.
     List(BudgetListArgs),
     /// Show what happened on an account, the newest first.
     Ledger(BudgetLedgerArgs),
 }
 
+/// Names an account.
+#[derive(Args, Debug)]
+pub(crate) struct BudgetAccountArgs {
+    /// The account's name.
+    pub(crate) run_id: String,
+}
+
+/// Names a hold.
+#[derive(Args, Debug)]
+pub(crate) struct BudgetVoidArgs {
+    #[command(flatten)]
+    pub(crate) account: BudgetAccountArgs,
+    /// Your name of the hold.
+    pub(crate) hold_id: String,
+}
+
 /// `airlock budget create`.
 #[derive(Args, Debug)]
 pub(crate) struct BudgetCreateArgs {
-    /// The account's name.
-    pub(crate) run_id: String,
+    #[command(flatten)]
+    pub(crate) account: BudgetAccountArgs,
     /// Most that may be spent, in dollars.
     pub(crate) limit: String,
     /// Seconds until it expires.
@@ -410,22 +444,66 @@ pub(crate) struct BudgetCreateArgs {
     /// Give the limit anew each "day" or each "month", in UTC.
     #[arg(long)]
     pub(crate) period: Option<String>,
+}
+
+/// `airlock budget can-spend`.
+#[derive(Args, Debug)]
+pub(crate) struct BudgetCanSpendArgs {
     #[command(flatten)]
-    pub(crate) store: StoreArgs,
+    pub(crate) account: BudgetAccountArgs,
+    /// How much, in dollars.
+    pub(crate) amount: String,
+}
+
+/// `airlock budget spend`.
+#[derive(Args, Debug)]
+pub(crate) struct BudgetSpendArgs {
+    #[command(flatten)]
+    pub(crate) account: BudgetAccountArgs,
+    /// How much, in dollars.
+    pub(crate) amount: String,
+    /// The same key again is the same spending, booked once.
+    #[arg(long)]
+    pub(crate) idempotency_key: Option<String>,
+    /// What for.
+    #[arg(long)]
+    pub(crate) description: Option<String>,
+}
+
+/// `airlock budget reserve` and `extend`.
+#[derive(Args, Debug)]
+pub(crate) struct BudgetHoldArgs {
+    #[command(flatten)]
+    pub(crate) hold: BudgetVoidArgs,
+    /// How much is held in all, in dollars.
+    pub(crate) amount: String,
+    /// Seconds until it is returned by itself. Default 900.
+    #[arg(long)]
+    pub(crate) lease_seconds: Option<u64>,
+}
+
+/// `airlock budget settle`.
+#[derive(Args, Debug)]
+pub(crate) struct BudgetSettleArgs {
+    #[command(flatten)]
+    pub(crate) hold: BudgetVoidArgs,
+    /// What it came to, in dollars.
+    pub(crate) amount: String,
+    /// What for.
+    #[arg(long)]
+    pub(crate) description: Option<String>,
 }
 
 /// `airlock budget top-up`.
 #[derive(Args, Debug)]
 pub(crate) struct BudgetTopUpArgs {
-    /// The account's name.
-    pub(crate) run_id: String,
+    #[command(flatten)]
+    pub(crate) account: BudgetAccountArgs,
     /// What the limit is raised by, in dollars.
     pub(crate) amount: String,
     /// The same key again is the same top-up, counted once.
     #[arg(long)]
     pub(crate) idempotency_key: Option<String>,
-    #[command(flatten)]
-    pub(crate) store: StoreArgs,
 }
 
 /// `airlock budget list`.
@@ -437,46 +515,16 @@ pub(crate) struct BudgetListArgs {
     /// Most accounts to show, up to 1000.
     #[arg(long, default_value_t = 100)]
     pub(crate) limit: u64,
-    #[command(flatten)]
-    pub(crate) store: StoreArgs,
 }
 
 /// `airlock budget ledger`.
 #[derive(Args, Debug)]
 pub(crate) struct BudgetLedgerArgs {
-    /// The account's name.
-    pub(crate) run_id: String,
+    #[command(flatten)]
+    pub(crate) account: BudgetAccountArgs,
     /// Most entries to show, up to 1000.
     #[arg(long, default_value_t = 100)]
     pub(crate) limit: u64,
-    #[command(flatten)]
-    pub(crate) store: StoreArgs,
-}
-
-/// `airlock budget get`, `delete` and `reset-circuit`.
-#[derive(Args, Debug)]
-pub(crate) struct BudgetGetArgs {
-    /// The account's name.
-    pub(crate) run_id: String,
-    #[command(flatten)]
-    pub(crate) store: StoreArgs,
-}
-
-/// `airlock budget spend`.
-#[derive(Args, Debug)]
-pub(crate) struct BudgetSpendArgs {
-    /// The account's name.
-    pub(crate) run_id: String,
-    /// How much, in dollars.
-    pub(crate) amount: String,
-    /// The same key again is the same spending, booked once.
-    #[arg(long)]
-    pub(crate) idempotency_key: Option<String>,
-    /// What for.
-    #[arg(long)]
-    pub(crate) description: Option<String>,
-    #[command(flatten)]
-    pub(crate) store: StoreArgs,
 }
 
 /// `airlock sandbox`.

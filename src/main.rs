@@ -39,7 +39,7 @@ fn run(cli: &Cli) -> Result<(), Error> {
         Command::Dev(args) => on_runtime(dev::run(args, cli.json)),
         Command::Worker(args) => on_runtime(commands::worker::run(args)),
         Command::Exec(args) => on_runtime(commands::exec::run(args, cli.json)),
-        Command::Budget(command) => on_runtime(commands::budget::run(command, cli.json)),
+        Command::Budget(args) => on_runtime(commands::budget::run(args, cli.json)),
         Command::Sandbox(command) => on_runtime(commands::sandbox::run(command, cli.json)),
         Command::Approvals(command) => on_runtime(commands::approvals::run(command, cli.json)),
         Command::Audit(command) => on_runtime(commands::audit::run(command, cli.json)),

@@ -26,6 +26,10 @@ pub(crate) fn main_queue(engine: &Engine) -> Registry {
         .with(names::DOWNLOAD_FILES, with(engine, shared::download_files))
         .with(names::INSTALL_PACKAGES, with(engine, shared::install_packages))
         .with(names::SANDBOX_HEALTH, with(engine, shared::sandbox_health))
+        .with(names::RESERVE_BUDGET, with(engine, budget::reserve_budget))
+        .with(names::EXTEND_BUDGET, with(engine, budget::extend_budget))
+        .with(names::SETTLE_BUDGET, with(engine, budget::settle_budget))
+        .with(names::VOID_BUDGET, with(engine, budget::void_budget))
 }
 
 /// The activities of the admin task queue.

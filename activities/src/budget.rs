@@ -45,6 +45,42 @@ pub(crate) async fn get_budget(
     json(engine.get_budget(&input).await)
 }
 
+/// `reserveBudget`: `HoldBudgetInput` -> `BudgetHold`.
+pub(crate) async fn reserve_budget(
+    engine: Engine,
+    _context: Context,
+    input: Value,
+) -> Result<Value, Ending> {
+    json(engine.reserve_budget(&input).await)
+}
+
+/// `extendBudget`: `HoldBudgetInput` -> `BudgetHold`.
+pub(crate) async fn extend_budget(
+    engine: Engine,
+    _context: Context,
+    input: Value,
+) -> Result<Value, Ending> {
+    json(engine.extend_budget(&input).await)
+}
+
+/// `settleBudget`: `SettleBudgetInput` -> `BudgetSettlement`.
+pub(crate) async fn settle_budget(
+    engine: Engine,
+    _context: Context,
+    input: Value,
+) -> Result<Value, Ending> {
+    json(engine.settle_budget(&input).await)
+}
+
+/// `voidBudget`: `VoidBudgetInput` -> `BudgetStatus`.
+pub(crate) async fn void_budget(
+    engine: Engine,
+    _context: Context,
+    input: Value,
+) -> Result<Value, Ending> {
+    json(engine.void_budget(&input).await)
+}
+
 /// `deleteBudget`: `DeleteBudgetInput` -> `DeletedBudget`. On the admin queue.
 ///
 /// A retry after a lost answer finds no account and fails with `BudgetNotFound`.

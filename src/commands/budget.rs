@@ -1,58 +1,154 @@
 //! `airlock budget`: the ledger, straight from Redis.
+//!
+//! What it changes is in the audit log of the same Redis, as what a worker changes is.
 
-use std::time::Duration;
+use std::sync::Arc;
 
-use airlock_budget::{Ledger, NewBudget};
+use airlock_audit::{Log, RedisOptions, Sink};
+use airlock_budget::Ledger;
 use airlock_contract::{
-    AccountId, BudgetLedgerInput, BudgetStatus, CreateBudgetInput, GetBudgetInput, LedgerEntry,
-    ListBudgetsInput, Problems, SpendBudgetInput, TopUpBudgetInput,
+    BudgetHold, BudgetList, BudgetSettlement, BudgetStatus, CanSpend, LedgerEntry,
 };
+use airlock_engine::Desk;
 use comfy_table::{CellAlignment, Table, presets};
 use serde::Serialize;
 use serde_json::{Value, json};
 
 use crate::cli::{
-    BudgetCommand, BudgetCreateArgs, BudgetLedgerArgs, BudgetListArgs, BudgetSpendArgs,
-    BudgetTopUpArgs, StoreArgs,
+    BudgetAccountArgs, BudgetArgs, BudgetCommand, BudgetCreateArgs, BudgetHoldArgs, BudgetVoidArgs,
+    StoreArgs,
 };
-use crate::exit::Error;
+use crate::exit::{Error, Exit};
 use crate::output::{self, printable};
 use crate::wiring::redis;
 
 /// Runs one of the budget commands.
-pub(crate) async fn run(command: &BudgetCommand, json: bool) -> Result<(), Error> {
+pub(crate) async fn run(args: &BudgetArgs, json: bool) -> Result<(), Error> {
+    let (desk, audit) = open(&args.store).await?;
+    let done = serve(&desk, &args.command, json).await;
+    if is_recorded(&args.command)
+        && let Err(error) = audit.close().await
+    {
+        output::note(format_args!(
+            "the audit log's chain has no end ({error}); it is whole so far"
+        ));
+    }
+    done
+}
+
+/// Whether the command writes to the audit log.
+const fn is_recorded(command: &BudgetCommand) -> bool {
+    matches!(
+        command,
+        BudgetCommand::TopUp(_) | BudgetCommand::ResetCircuit(_) | BudgetCommand::Delete(_)
+    )
+}
+
+async fn serve(desk: &Desk, command: &BudgetCommand, json: bool) -> Result<(), Error> {
     match command {
-        BudgetCommand::Create(args) => show(&create(args).await?, json),
-        BudgetCommand::Get(args) => {
-            let account = account(&args.run_id)?;
-            show(&ledger(&args.store).await?.get(&account).await.map_err(refused)?, json)
+        BudgetCommand::Create(args) => show(&desk.create(&creation(args)).await?, json),
+        BudgetCommand::Get(args) => show(&desk.get(&of(args, &[])).await?, json),
+        BudgetCommand::CanSpend(args) => {
+            let amount = [("amount", Some(json!(args.amount)))];
+            answer(&desk.can_spend(&of(&args.account, &amount)).await?, json)
         }
-        BudgetCommand::Spend(args) => show(&spend(args).await?, json),
-        BudgetCommand::TopUp(args) => show(&top_up(args).await?, json),
-        BudgetCommand::ResetCircuit(args) => {
-            let account = account(&args.run_id)?;
-            let reset = ledger(&args.store).await?.reset_circuit(&account).await;
-            show(&reset.map_err(refused)?, json)
+        BudgetCommand::Spend(args) => {
+            let fields = [
+                ("amount", Some(json!(args.amount))),
+                ("idempotencyKey", field(args.idempotency_key.as_ref())),
+                ("description", field(args.description.as_ref())),
+            ];
+            show(&desk.spend(&of(&args.account, &fields), None).await?, json)
         }
+        BudgetCommand::Reserve(args) => held(&desk.reserve(&holding(args)).await?, json),
+        BudgetCommand::Extend(args) => held(&desk.extend(&holding(args)).await?, json),
+        BudgetCommand::Settle(args) => {
+            let fields = [
+                ("amount", Some(json!(args.amount))),
+                ("description", field(args.description.as_ref())),
+            ];
+            settled(&desk.settle(&of_hold(&args.hold, &fields)).await?, json)
+        }
+        BudgetCommand::Void(args) => show(&desk.void(&of_hold(args, &[])).await?, json),
+        BudgetCommand::TopUp(args) => {
+            let fields = [
+                ("amount", Some(json!(args.amount))),
+                ("idempotencyKey", field(args.idempotency_key.as_ref())),
+            ];
+            show(&desk.top_up(&of(&args.account, &fields), None).await?, json)
+        }
+        BudgetCommand::ResetCircuit(args) => show(&desk.reset_circuit(&of(args, &[])).await?, json),
         BudgetCommand::Delete(args) => {
-            let account = account(&args.run_id)?;
-            ledger(&args.store).await?.delete(&account).await.map_err(refused)?;
+            let deleted = desk.delete(&of(args, &[])).await?;
             if json {
-                output::json(&json!({"runId": account, "deleted": true}))
-            } else {
-                output::line(format_args!("{account} is deleted"))
+                return output::json(&deleted);
             }
+            output::line(format_args!("{} is deleted", deleted.run_id))
         }
-        BudgetCommand::List(args) => list(args, json).await,
-        BudgetCommand::Ledger(args) => history(args, json).await,
+        BudgetCommand::List(args) => {
+            let fields =
+                [("family", field(args.family.as_ref())), ("limit", Some(json!(args.limit)))];
+            list(&desk.list(&input(&fields)).await?, json)
+        }
+        BudgetCommand::Ledger(args) => {
+            let limit = [("limit", Some(json!(args.limit)))];
+            let found = desk.history(&of(&args.account, &limit)).await?;
+            if json {
+                return found.entries.iter().try_for_each(output::json);
+            }
+            output::line(movements(&found.entries).trim_fmt())
+        }
     }
 }
 
+/// A desk on the Redis that was named, and its audit log.
+async fn open(store: &StoreArgs) -> Result<(Desk, Arc<Log>), Error> {
+    let connection = redis::store(store).await?;
+    let prefix = &store.redis.redis_prefix;
+    let sink = Sink::redis(connection.clone(), prefix, RedisOptions::default());
+    let audit = Arc::new(Log::new(vec![sink]));
+    Ok((Desk::new(Ledger::new(connection, prefix), Arc::clone(&audit), "cli"), audit))
+}
+
+/// A field of an activity's input and its value, if it was given.
+type Field<'f> = (&'f str, Option<Value>);
+
 /// An activity's input of what was given on the command line, so that it is checked alike.
-fn input(fields: &[(&str, Option<Value>)]) -> Value {
+fn input(fields: &[Field<'_>]) -> Value {
     let given =
         fields.iter().filter_map(|(name, value)| Some(((*name).to_owned(), value.clone()?)));
     Value::Object(given.collect())
+}
+
+fn of(account: &BudgetAccountArgs, fields: &[Field<'_>]) -> Value {
+    let mut all = input(fields);
+    all["runId"] = json!(account.run_id);
+    all
+}
+
+fn of_hold(hold: &BudgetVoidArgs, fields: &[Field<'_>]) -> Value {
+    let mut all = of(&hold.account, fields);
+    all["holdId"] = json!(hold.hold_id);
+    all
+}
+
+fn holding(args: &BudgetHoldArgs) -> Value {
+    let fields = [
+        ("amount", Some(json!(args.amount))),
+        ("leaseSeconds", field(args.lease_seconds.as_ref())),
+    ];
+    of_hold(&args.hold, &fields)
+}
+
+fn creation(args: &BudgetCreateArgs) -> Value {
+    let fields = [
+        ("limit", Some(json!(args.limit))),
+        ("ttlSeconds", field(args.ttl_seconds.as_ref())),
+        ("alertThresholds", field(args.alert_thresholds.as_ref())),
+        ("parent", field(args.parent.as_ref())),
+        ("period", field(args.period.as_ref())),
+    ];
+    of(&args.account, &fields)
 }
 
 /// An optional argument as a field.
@@ -60,100 +156,47 @@ fn field(value: Option<&impl Serialize>) -> Option<Value> {
     value.map(|value| json!(value))
 }
 
-async fn create(args: &BudgetCreateArgs) -> Result<BudgetStatus, Error> {
-    let input = input(&[
-        ("runId", Some(json!(args.run_id))),
-        ("limit", Some(json!(args.limit))),
-        ("ttlSeconds", field(args.ttl_seconds.as_ref())),
-        ("alertThresholds", field(args.alert_thresholds.as_ref())),
-        ("parent", field(args.parent.as_ref())),
-        ("period", field(args.period.as_ref())),
-    ]);
-    let input = CreateBudgetInput::parse(&input).map_err(usage)?;
-    let plain = NewBudget::new(input.run_id, input.limit);
-    let new = NewBudget {
-        ttl: input.ttl_seconds.map(Duration::from_secs),
-        alert_thresholds: input.alert_thresholds.unwrap_or(plain.alert_thresholds),
-        parent: input.parent,
-        period: input.period,
-        ..plain
-    };
-    ledger(&args.store).await?.create(&new).await.map_err(refused)
-}
-
-async fn spend(args: &BudgetSpendArgs) -> Result<BudgetStatus, Error> {
-    let input = input(&[
-        ("runId", Some(json!(args.run_id))),
-        ("amount", Some(json!(args.amount))),
-        ("idempotencyKey", field(args.idempotency_key.as_ref())),
-        ("description", field(args.description.as_ref())),
-    ]);
-    let SpendBudgetInput { run_id, amount, idempotency_key, description } =
-        SpendBudgetInput::parse(&input).map_err(usage)?;
-    let ledger = ledger(&args.store).await?;
-    let (key, what) = (idempotency_key.as_deref(), description.as_deref());
-    ledger.spend(&run_id, amount, key, what).await.map_err(refused)
-}
-
-async fn top_up(args: &BudgetTopUpArgs) -> Result<BudgetStatus, Error> {
-    let input = input(&[
-        ("runId", Some(json!(args.run_id))),
-        ("amount", Some(json!(args.amount))),
-        ("idempotencyKey", field(args.idempotency_key.as_ref())),
-    ]);
-    let input = TopUpBudgetInput::parse(&input).map_err(usage)?;
-    let ledger = ledger(&args.store).await?;
-    let key = input.idempotency_key.as_deref();
-    ledger.top_up(&input.run_id, input.amount, key).await.map_err(refused)
-}
-
-async fn list(args: &BudgetListArgs, json: bool) -> Result<(), Error> {
-    let input =
-        input(&[("family", field(args.family.as_ref())), ("limit", Some(json!(args.limit)))]);
-    let input = ListBudgetsInput::parse(&input).map_err(usage)?;
-    let family = input.family.as_ref().map(AccountId::as_str);
-    let most = usize::try_from(args.limit).unwrap_or(usize::MAX);
-    let ledger = ledger(&args.store).await?;
-    let mut found = ledger.list(family, most.saturating_add(1)).await.map_err(refused)?;
-    let more = found.len() > most;
-    found.truncate(most);
+fn answer(found: &CanSpend, json: bool) -> Result<(), Error> {
     if json {
-        found.iter().try_for_each(output::json)?;
+        output::json(found)?;
     } else {
-        output::line(accounts(&found).trim_fmt())?;
+        let word = if found.can_spend { "yes" } else { "no" };
+        output::line(format_args!("{word}; {} USD are left", found.remaining))?;
     }
-    if more {
+    if found.can_spend { Ok(()) } else { Err(Error::silent(Exit::Refused)) }
+}
+
+fn held(hold: &BudgetHold, json: bool) -> Result<(), Error> {
+    if json {
+        return output::json(hold);
+    }
+    let id = printable(&hold.hold_id);
+    match hold.settled {
+        Some(actual) => output::line(format_args!("{id} was settled for {actual} USD before"))?,
+        None => output::line(format_args!("{id} holds {} USD", hold.amount))?,
+    }
+    show(&hold.budget, json)
+}
+
+fn settled(settlement: &BudgetSettlement, json: bool) -> Result<(), Error> {
+    if json {
+        return output::json(settlement);
+    }
+    let id = printable(&settlement.hold_id);
+    output::line(format_args!("{id} is settled for {} USD", settlement.booked))?;
+    show(&settlement.budget, json)
+}
+
+fn list(found: &BudgetList, json: bool) -> Result<(), Error> {
+    if json {
+        found.budgets.iter().try_for_each(output::json)?;
+    } else {
+        output::line(accounts(&found.budgets).trim_fmt())?;
+    }
+    if found.more {
         output::note(format_args!("there are more; ask with --limit or --family"));
     }
     Ok(())
-}
-
-async fn history(args: &BudgetLedgerArgs, json: bool) -> Result<(), Error> {
-    let input = input(&[("runId", Some(json!(args.run_id))), ("limit", Some(json!(args.limit)))]);
-    let input = BudgetLedgerInput::parse(&input).map_err(usage)?;
-    let most = usize::try_from(args.limit).unwrap_or(usize::MAX);
-    let ledger = ledger(&args.store).await?;
-    let entries = ledger.history(&input.run_id, most).await.map_err(refused)?;
-    if json {
-        return entries.iter().try_for_each(output::json);
-    }
-    output::line(movements(&entries).trim_fmt())
-}
-
-fn usage(problems: Problems) -> Error {
-    airlock_contract::Failure::from(problems).into()
-}
-
-fn account(name: &str) -> Result<AccountId, Error> {
-    Ok(GetBudgetInput::parse(&json!({"runId": name})).map_err(usage)?.run_id)
-}
-
-async fn ledger(store: &StoreArgs) -> Result<Ledger, Error> {
-    Ok(Ledger::new(redis::store(store).await?, &store.redis.redis_prefix))
-}
-
-fn refused(error: airlock_budget::Error) -> Error {
-    airlock_engine::budget_failure(error).into()
 }
 
 /// A table without lines; the columns named in `amounts` are aligned as numbers.

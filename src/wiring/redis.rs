@@ -35,6 +35,7 @@ pub(crate) async fn connect(
     patience: Patience,
     stop: &CancellationToken,
 ) -> Result<Connection, Error> {
+    check_prefix(&args.redis_prefix)?;
     let (servers, address) = servers(args)?;
     let mut wait = FIRST_WAIT;
     loop {
@@ -69,6 +70,17 @@ pub(crate) async fn store(args: &StoreArgs) -> Result<Connection, Error> {
     let ready = addresses::ready(&args.from)?;
     let servers = addresses::redis(&args.redis, ready.as_ref());
     connect(&servers, Patience::Once, &CancellationToken::new()).await
+}
+
+/// What is in braces decides the hash slot of a key, so only the stores may put braces there.
+fn check_prefix(prefix: &str) -> Result<(), Error> {
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || "._:/@-".contains(c);
+    if (1..=100).contains(&prefix.len()) && prefix.chars().all(is_plain) {
+        return Ok(());
+    }
+    Err(Error::config(format_args!(
+        "AIRLOCK_REDIS_PREFIX is {prefix:?}; it must be 1 to 100 letters, digits or any of . _ : / @ -"
+    )))
 }
 
 /// One server, or a Cluster.

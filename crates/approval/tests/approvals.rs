@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use airlock_approval::{Approval, Approvals, Error, NewRequest, Options, State};
 use airlock_contract::{ExecutionId, RunIdentity};
-use airlock_testing::{RedisServer, redis_servers};
+use airlock_testing::{RedisCluster, RedisServer, redis_servers};
 use serde_json::json;
 use tokio::time::sleep;
 
@@ -194,5 +194,31 @@ on_every_server! {
         let large = NewRequest { details: json!("x".repeat(70_000)), execution: execution(5), ..deploy() };
         let answer = approvals.request(&large).await;
         assert!(matches!(answer, Err(Error::InvalidInput(_))), "{answer:?}");
+    }
+}
+
+#[tokio::test]
+async fn approvals_are_asked_for_answered_listed_and_used_on_a_cluster() {
+    for binary in redis_servers() {
+        let cluster = RedisCluster::start(&binary).await;
+        let approvals = Approvals::new(cluster.connect().await, "airlock", Options::default());
+        let mut ids = Vec::new();
+        for n in 0..12 {
+            let asked = NewRequest { execution: execution(n), ..deploy() };
+            ids.push(approvals.request(&asked).await.unwrap().id);
+        }
+        assert_eq!(approvals.list(100).await.unwrap().len(), 12);
+        for (n, id) in ids.iter().enumerate() {
+            if n % 2 == 0 {
+                approvals.reject(id, "ada", "not now").await.unwrap();
+                continue;
+            }
+            approvals.approve(id, "ada").await.unwrap();
+            let user = execution(100);
+            approvals.consume(id, &deploy().digest(), &user).await.unwrap();
+            let again = approvals.consume(id, &deploy().digest(), &execution(101)).await;
+            assert!(matches!(again, Err(Error::UsedByAnother)), "{again:?}");
+        }
+        assert_eq!(approvals.list(100).await.unwrap(), vec![]);
     }
 }

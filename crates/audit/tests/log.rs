@@ -10,7 +10,7 @@ use airlock_audit::{
     verify,
 };
 use airlock_contract::Receipt;
-use airlock_testing::{RedisServer, redis_servers};
+use airlock_testing::{RedisCluster, RedisServer, redis_servers};
 use sha2::{Digest as _, Sha256};
 
 fn event(number: u64) -> Event {
@@ -318,4 +318,25 @@ async fn processes_may_share_a_file() {
     assert!(result.is_intact(), "{result:?}");
     let mode = std::fs::metadata(&path).unwrap().permissions().mode();
     assert_eq!(mode & 0o777, 0o600);
+}
+
+#[tokio::test]
+async fn chains_of_several_writers_are_whole_on_a_cluster() {
+    for binary in redis_servers() {
+        let cluster = RedisCluster::start(&binary).await;
+        let mut receipts = Vec::new();
+        for _ in 0..6 {
+            let sink = Sink::redis(cluster.connect().await, "airlock", RedisOptions::default());
+            let log = Arc::new(Log::new(vec![sink]));
+            receipts.extend(append_many(&log, 30).await);
+            log.close().await.unwrap();
+        }
+        let reader = Reader::redis(cluster.connect().await, "airlock");
+        let verifier = Verifier::new(Span::FromStart).expecting(receipts);
+        let result = reader.verify(Some(verifier)).await.unwrap();
+        assert_eq!(result.faults, []);
+        assert_eq!(result.chains.len(), 6);
+        assert!(result.chains.iter().all(|chain| chain.closed && chain.records == 31));
+        assert_eq!(reader.tail(1000, &Filter::default()).await.unwrap().len(), 6 * 31);
+    }
 }

@@ -13,7 +13,7 @@ pub(crate) fn unknown(hold: &HoldKey) -> Error {
 }
 
 pub(crate) fn not_found(reply: &Reply) -> Error {
-    match reply.1.first().and_then(|name| name.parse().ok()) {
+    match reply.details.first().and_then(|name| name.parse().ok()) {
         Some(account) => Error::NotFound { account },
         None => odd("a missing account's name is none").into(),
     }
@@ -24,16 +24,17 @@ pub(crate) fn detail(details: &[String], at: usize) -> Result<&str, Error> {
 }
 
 pub(crate) fn amount_at(reply: &Reply, at: usize) -> Result<Usd, Error> {
-    Ok(nanos(detail(&reply.1, at)?)?)
+    Ok(nanos(detail(&reply.details, at)?)?)
 }
 
 /// The details and accounts of a reply, or the refusal that every operation may meet.
 pub(crate) fn granted(reply: Reply, needed: Usd) -> Result<(Vec<String>, Vec<Account>), Error> {
-    if reply.0 == "missing" {
+    if reply.tag == "missing" {
         return Err(not_found(&reply));
     }
-    let accounts = reply.2.iter().map(|fields| account(fields)).collect::<Result<Vec<_>, _>>()?;
-    match (reply.0.as_str(), accounts.first()) {
+    let accounts =
+        reply.accounts.iter().map(|fields| account(fields)).collect::<Result<Vec<_>, _>>()?;
+    match (reply.tag.as_str(), accounts.first()) {
         ("exceeded", Some(account)) => {
             Err(Error::Exceeded { status: Box::new(account.status.clone()), needed })
         }
@@ -41,7 +42,7 @@ pub(crate) fn granted(reply: Reply, needed: Usd) -> Result<(Vec<String>, Vec<Acc
             debug_assert!(account.status.circuit != Circuit::Closed, "refused by a closed circuit");
             Err(Error::CircuitOpen { status: Box::new(account.status.clone()) })
         }
-        ("ok" | "again" | "settled" | "busy", _) => Ok((reply.1, accounts)),
+        ("ok" | "again" | "settled" | "busy", _) => Ok((reply.details, accounts)),
         _ => Err(odd("a reply's tag is unknown").into()),
     }
 }
@@ -54,7 +55,7 @@ pub(crate) fn status(reply: Reply, needed: Usd) -> Result<BudgetStatus, Error> {
 }
 
 pub(crate) fn reserved(reply: Reply, hold: &HoldKey, needed: Usd) -> Result<Reserved, Error> {
-    if reply.0 == "unknown" {
+    if reply.tag == "unknown" {
         return Err(unknown(hold));
     }
     let (details, accounts) = granted(reply, needed)?;
@@ -65,21 +66,19 @@ pub(crate) fn reserved(reply: Reply, hold: &HoldKey, needed: Usd) -> Result<Rese
     Ok(Reserved { status: account.status, amount, warnings, settled })
 }
 
-/// `first` is where in the details the sums spent before begin, account by account.
 pub(crate) fn settled(
     reply: Reply,
     booked: Usd,
     held: Usd,
     late: bool,
-    first: usize,
     observer: Option<&AlertObserver>,
 ) -> Result<Settled, Error> {
-    let replayed = reply.0 == "again";
-    let (details, accounts) = granted(reply, booked)?;
+    let replayed = reply.tag == "again";
+    let (_, accounts) = granted(reply, booked)?;
     let mut alerts = Vec::new();
     let mut warnings = Vec::new();
-    for (i, (account, before)) in accounts.iter().zip(details.iter().skip(first)).enumerate() {
-        let crossed = account.crossed_since(nanos(before)?);
+    for (i, account) in accounts.iter().enumerate() {
+        let crossed = account.crossed();
         for threshold in &crossed {
             if let Some(observer) = observer {
                 let (status, threshold) = (account.status.clone(), *threshold);

@@ -75,7 +75,7 @@ impl Ledger {
                 let args = [Arg::Int(SWEEP_COUNT)];
                 let reply = self.call(&self.scripts.sweep, &family, Record::Account, &args).await?;
                 let count: i64 =
-                    reply.1.first().and_then(|count| count.parse().ok()).unwrap_or_default();
+                    reply.details.first().and_then(|count| count.parse().ok()).unwrap_or_default();
                 returned += count.unsigned_abs();
                 if count < SWEEP_COUNT {
                     break;

@@ -53,7 +53,7 @@ impl Ledger {
         prefix: &str,
         settings: Settings,
     ) -> Self {
-        let scripts = Arc::new(Scripts::new());
+        let scripts = Arc::new(Scripts::new(&settings));
         Self {
             connection: connection.into(),
             keys: Keys::new(prefix),
@@ -105,7 +105,7 @@ impl Ledger {
             Arg::Text(period),
         ];
         let reply = self.call(&self.scripts.create, &new.account, Record::Account, &args).await?;
-        match reply.0.as_str() {
+        match reply.tag.as_str() {
             "conflict" => Err(conflict(format!(
                 "budget account {} exists with another limit, time to live, thresholds, parent or period",
                 new.account
@@ -160,21 +160,17 @@ impl Ledger {
         let nanos = checked_amount(amount)?;
         let key = idempotency_key.map_or_else(own_key, str::to_owned);
         let key = checked_id("idempotency key", &key)?;
-        let args = [
-            Arg::Int(nanos),
-            Arg::Text(key),
-            Arg::Text(clipped(description.unwrap_or_default())),
-            Arg::Int(i64::from(self.settings.refusals_to_open)),
-        ];
+        let args =
+            [Arg::Text(key), Arg::Int(nanos), Arg::Text(clipped(description.unwrap_or_default()))];
         let record = Record::Spending(key);
         let reply = self.call(&self.scripts.spend, account, record, &args).await?;
-        if reply.0 == "conflict" {
+        if reply.tag == "conflict" {
             return Err(conflict(format!(
                 "this idempotency key has booked {} USD on budget account {account} before",
                 amount_at(&reply, 0)?
             )));
         }
-        settled(reply, amount, Usd::ZERO, false, 0, self.alerts.as_ref())
+        settled(reply, amount, Usd::ZERO, false, self.alerts.as_ref())
     }
 
     /// Holds `amount` until it is settled or voided, or until `lease` ends, by the clock of Redis.
@@ -189,7 +185,7 @@ impl Ledger {
         lease: Duration,
     ) -> Result<Reserved, Error> {
         let reply = self.hold(&self.scripts.reserve, hold, amount, lease).await?;
-        if reply.0 == "conflict" {
+        if reply.tag == "conflict" {
             return Err(conflict(format!(
                 "hold {} of budget account {} was made for {} USD, not {amount} USD",
                 hold.id,
@@ -197,7 +193,7 @@ impl Ledger {
                 amount_at(&reply, 0)?
             )));
         }
-        let is_settled = reply.0 == "settled";
+        let is_settled = reply.tag == "settled";
         let mut reserved = reserved(reply, hold, amount)?;
         if !is_settled {
             reserved.settled = None;
@@ -214,7 +210,7 @@ impl Ledger {
         lease: Duration,
     ) -> Result<Reserved, Error> {
         let reply = self.hold(&self.scripts.extend, hold, total, lease).await?;
-        if reply.0 == "conflict" {
+        if reply.tag == "conflict" {
             return Err(already_settled(hold, amount_at(&reply, 0)?));
         }
         reserved(reply, hold, total)
@@ -229,12 +225,39 @@ impl Ledger {
         actual: Usd,
         description: &str,
     ) -> Result<Settled, Error> {
+        self.resolve(hold, actual, description, false).await
+    }
+
+    /// [`settle`](Self::settle) for a caller that knows it made the hold: where the ledger has
+    /// forgotten it, as a failover can make it forget the last writes, the cost is booked all the same,
+    /// late and once for the id. Only for an id that cannot have been settled longer ago than
+    /// [`Settings::retention`], which is what a forgotten settlement looks like.
+    pub async fn settle_forgotten(
+        &self,
+        hold: &HoldKey,
+        actual: Usd,
+        description: &str,
+    ) -> Result<Settled, Error> {
+        self.resolve(hold, actual, description, true).await
+    }
+
+    async fn resolve(
+        &self,
+        hold: &HoldKey,
+        actual: Usd,
+        description: &str,
+        forgotten: bool,
+    ) -> Result<Settled, Error> {
         let id = checked_id("hold id", &hold.id)?;
-        let args =
-            [Arg::Text(id), Arg::Int(checked_amount(actual)?), Arg::Text(clipped(description))];
+        let args = [
+            Arg::Text(id),
+            Arg::Int(checked_amount(actual)?),
+            Arg::Text(clipped(description)),
+            Arg::Int(i64::from(forgotten)),
+        ];
         let script = &self.scripts.settle;
         let reply = self.call(script, &hold.account, Record::Hold(id), &args).await?;
-        match reply.0.as_str() {
+        match reply.tag.as_str() {
             "unknown" => Err(unknown(hold)),
             "conflict" => Err(already_settled(hold, amount_at(&reply, 0)?)),
             "voided" => Err(conflict(format!(
@@ -242,9 +265,13 @@ impl Ledger {
                 hold.id, hold.account
             ))),
             "missing" => Err(not_found(&reply)),
+            "toolarge" => Err(Error::InvalidAmount {
+                amount: actual,
+                reason: "would raise what is spent over what can be counted exactly",
+            }),
             _ => {
-                let (amount, late) = (amount_at(&reply, 0)?, detail(&reply.1, 1)? == "1");
-                settled(reply, actual, amount, late, 2, self.alerts.as_ref())
+                let (amount, late) = (amount_at(&reply, 0)?, detail(&reply.details, 1)? == "1");
+                settled(reply, actual, amount, late, self.alerts.as_ref())
             }
         }
     }
@@ -254,7 +281,7 @@ impl Ledger {
         let id = checked_id("hold id", &hold.id)?;
         let script = &self.scripts.void;
         let reply = self.call(script, &hold.account, Record::Hold(id), &[Arg::Text(id)]).await?;
-        if reply.0 == "conflict" {
+        if reply.tag == "conflict" {
             return Err(already_settled(hold, amount_at(&reply, 0)?));
         }
         status(reply, Usd::ZERO)
@@ -270,13 +297,13 @@ impl Ledger {
         let key = idempotency_key.map_or_else(own_key, str::to_owned);
         let key = checked_id("idempotency key", &key)?;
         let args = [
-            Arg::Int(checked_positive(amount)?),
             Arg::Text(key),
+            Arg::Int(checked_positive(amount)?),
             Arg::Int(checked_amount(Usd::MAX)?),
         ];
         let script = &self.scripts.top_up;
         let reply = self.call(script, account, Record::TopUp(key), &args).await?;
-        match reply.0.as_str() {
+        match reply.tag.as_str() {
             "conflict" => Err(conflict(format!(
                 "this idempotency key has added {} USD to budget account {account} before",
                 amount_at(&reply, 0)?
@@ -301,7 +328,7 @@ impl Ledger {
     /// [`Error::NotFound`] right after an outage can mean that it was done then.
     pub async fn delete(&self, account: &AccountId) -> Result<(), Error> {
         let reply = self.call(&self.scripts.delete, account, Record::Account, &[]).await?;
-        if reply.0 == "busy" {
+        if reply.tag == "busy" {
             let held = status(reply, Usd::ZERO)?.reserved;
             return Err(conflict(format!(
                 "budget account {account} has open holds of {held} USD; settle or void them, or wait \
@@ -329,7 +356,6 @@ impl Ledger {
             Arg::Text(id),
             Arg::Int(checked_amount(amount)?),
             Arg::Millis(checked_millis("lease", lease, self.settings.retention)?),
-            Arg::Int(i64::from(self.settings.refusals_to_open)),
         ];
         self.call(script, &hold.account, Record::Hold(id), &args).await
     }
@@ -342,7 +368,7 @@ impl Ledger {
         args: &[Arg<'_>],
     ) -> Result<Reply, Error> {
         let (connection, keys) = (&self.connection, &self.keys);
-        Ok(script::call(connection, keys, &self.settings, script, account, record, args).await?)
+        Ok(script::call(connection, keys, script, account, record, args).await?)
     }
 }
 

@@ -4,10 +4,35 @@ use std::sync::Arc;
 
 use airlock_contract::{AccountId, BudgetStatus, Circuit, Period, Usd};
 use jiff::Timestamp;
-use redis::{ErrorKind, RedisError};
+use redis::{ErrorKind, FromRedisValue, ParsingError, RedisError, Value};
 
-/// `{tag, {details}, {accounts}}`, see `lua/common.lua`.
-pub(crate) type Reply = (String, Vec<String>, Vec<Vec<Option<String>>>);
+/// `{tag, details..., accounts...}`, see `lua/start.lua`.
+#[derive(Debug)]
+pub(crate) struct Reply {
+    pub(crate) tag: String,
+    pub(crate) details: Vec<String>,
+    pub(crate) accounts: Vec<Vec<Option<String>>>,
+}
+
+impl FromRedisValue for Reply {
+    fn from_redis_value(value: Value) -> Result<Self, ParsingError> {
+        let mut values = Vec::<Value>::from_redis_value(value)?.into_iter();
+        let tag = values.next().map(String::from_redis_value).transpose()?.unwrap_or_default();
+        let (mut details, mut accounts) = (Vec::new(), Vec::new());
+        for value in values {
+            match value {
+                Value::Array(fields) => accounts.push(
+                    fields
+                        .into_iter()
+                        .map(FromRedisValue::from_redis_value)
+                        .collect::<Result<_, _>>()?,
+                ),
+                detail => details.push(String::from_redis_value(detail)?),
+            }
+        }
+        Ok(Self { tag, details, accounts })
+    }
+}
 
 /// A hold that stands.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -82,6 +107,8 @@ pub type AlertObserver = Arc<dyn Fn(AlertNotice) + Send + Sync>;
 pub(crate) struct Account {
     pub(crate) status: BudgetStatus,
     thresholds: Vec<u8>,
+    /// Spent before the call that shows it.
+    before: Usd,
 }
 
 impl Account {
@@ -92,9 +119,9 @@ impl Account {
         self.thresholds.iter().copied().filter(reaches).collect()
     }
 
-    /// The thresholds between what was spent `before` and what is spent now.
-    pub(crate) fn crossed_since(&self, before: Usd) -> Vec<u8> {
-        let earlier = self.reached(before);
+    /// The thresholds that the call crossed.
+    pub(crate) fn crossed(&self) -> Vec<u8> {
+        let earlier = self.reached(self.before);
         let mut now = self.reached(self.status.spent);
         now.retain(|percent| !earlier.contains(percent));
         now
@@ -108,10 +135,26 @@ impl Account {
     }
 }
 
-/// Reads what `show` in `lua/common.lua` wrote.
+/// Reads an account in the order of `script::FIELDS`.
 pub(crate) fn account(fields: &[Option<String>]) -> Result<Account, RedisError> {
-    let [limit, spent, reserved, circuit, created, expires, thresholds, name, period, ends] =
-        fields
+    let [
+        limit,
+        spent,
+        reserved,
+        circuit,
+        _trial,
+        _parent,
+        expires,
+        _born,
+        _refusals,
+        created,
+        thresholds,
+        period,
+        ends,
+        name,
+        _key,
+        before,
+    ] = fields
     else {
         return Err(odd("an account has another number of fields"));
     };
@@ -123,6 +166,7 @@ pub(crate) fn account(fields: &[Option<String>]) -> Result<Account, RedisError> 
     let name = name.as_deref().and_then(|name| name.parse().ok());
     let created = created.as_deref().ok_or_else(|| odd("an account lacks its creation time"))?;
     let mut account = Account {
+        before: amount(before)?,
         thresholds: thresholds
             .as_deref()
             .unwrap_or_default()

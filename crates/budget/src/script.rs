@@ -9,38 +9,85 @@ use redis::{ErrorKind, RedisError, Script, ServerErrorKind};
 use crate::Settings;
 use crate::reply::Reply;
 
+/// Where an account's table has what, counted from 1: the order of `HMGET` in `lua/start.lua`, then
+/// what that adds. [`account`](crate::reply::account) reads replies in the same order.
+const FIELDS: [&str; 16] = [
+    "LIMIT",
+    "SPENT",
+    "RESERVED",
+    "CIRCUIT",
+    "TRIAL",
+    "PARENT",
+    "EXPIRES",
+    "BORN",
+    "REFUSALS",
+    "CREATED",
+    "THRESHOLDS",
+    "PERIOD",
+    "ENDS",
+    "NAME",
+    "KEY",
+    "BEFORE",
+];
+
 macro_rules! scripts {
-    ($($(#[$doc:meta])* $name:ident),* $(,)?) => {
+    ($($name:ident: [$($part:literal),*]),* $(,)?) => {
         /// One script an operation, hashed once.
         #[derive(Debug)]
-        pub(crate) struct Scripts { $($(#[$doc])* pub(crate) $name: Script),* }
+        pub(crate) struct Scripts { $(pub(crate) $name: Script),* }
 
         impl Scripts {
-            pub(crate) fn new() -> Self {
-                Self { $($name: Script::new(concat!(
-                    include_str!("lua/period.lua"),
-                    include_str!("lua/common.lua"),
+            pub(crate) fn new(settings: &Settings) -> Self {
+                let own = |parts: &[&str]| Script::new(&assembled(settings, parts));
+                Self { $($name: own(&[
+                    $(include_str!(concat!("lua/", $part, ".lua")),)*
                     include_str!(concat!("lua/", stringify!($name), ".lua")),
-                ))),* }
+                ])),* }
             }
         }
     };
 }
 
+// The parts that an operation takes beside those that all take: Lua makes every function anew in
+// every call.
 scripts!(
-    create,
-    get,
-    can_spend,
-    spend,
-    reserve,
-    extend,
-    settle,
-    void,
-    top_up,
-    reset_circuit,
-    delete,
-    sweep,
+    create: [],
+    get: [],
+    can_spend: [],
+    spend: ["ask", "book"],
+    reserve: ["ask"],
+    extend: ["ask"],
+    settle: ["book"],
+    void: [],
+    top_up: [],
+    reset_circuit: [],
+    delete: [],
+    sweep: [],
 );
+
+/// A whole script.
+///
+/// Lua has no constants, and a local that functions share costs an allocation in every call: so the
+/// names of [`FIELDS`] in brackets, and words such as `OPEN`, are written out here.
+fn assembled(settings: &Settings, parts: &[&str]) -> String {
+    let start = include_str!("lua/start.lua");
+    let (period, rarely) = (include_str!("lua/period.lua"), include_str!("lua/rarely.lua"));
+    let rarely = format!("rarely = function()\n{period}{rarely}end\n");
+    let mut text = [start, &rarely].into_iter().chain(parts.iter().copied()).collect::<String>();
+    for (index, field) in (1..).zip(FIELDS) {
+        text = text.replace(&format!("[{field}]"), &format!("[{index}]"));
+    }
+    let Settings { refusals_to_open, retention, history } = settings;
+    let words = [
+        ("HALF_OPEN", "'2'".to_owned()),
+        ("REFUSALS_TO_OPEN", refusals_to_open.to_string()),
+        ("OPEN", "'1'".to_owned()),
+        ("CLOSED", "'0'".to_owned()),
+        ("RETENTION", format!("'{}'", retention.as_millis())),
+        ("HISTORY", format!("'{history}'")),
+    ];
+    words.into_iter().fold(text, |text, (word, value)| text.replace(word, &value))
+}
 
 /// Where a family's records are. The braces make it one hash slot.
 #[derive(Clone, Debug)]
@@ -105,7 +152,6 @@ pub(crate) enum Record<'a> {
 pub(crate) async fn call(
     connection: &Connection,
     keys: &Keys,
-    settings: &Settings,
     script: &Script,
     account: &AccountId,
     record: Record<'_>,
@@ -125,10 +171,7 @@ pub(crate) async fn call(
         .key(own)
         .key(record)
         .key(keys.ledger(account))
-        .arg(base)
-        .arg(account.as_str())
-        .arg(u64::try_from(settings.retention.as_millis()).unwrap_or(u64::MAX))
-        .arg(settings.history);
+        .arg(account.as_str());
     for arg in args {
         match arg {
             Arg::Text(text) => invocation.arg(*text),

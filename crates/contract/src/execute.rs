@@ -190,6 +190,10 @@ pub struct CostReport {
     pub spent_usd: Usd,
     /// Sandbox seconds that were charged.
     pub seconds: f64,
+    /// What the provider's own times say more than the worker's clock, in seconds; already in
+    /// `seconds` unless the clocks disagree by minutes. Absent where the provider did not say.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub drift_seconds: Option<f64>,
     /// Digest of the price card.
     pub price_digest: String,
 }

@@ -19,6 +19,7 @@ mod decision;
 mod execute;
 mod failure;
 mod heartbeat;
+mod hold;
 mod ids;
 mod ledger;
 mod money;
@@ -51,6 +52,7 @@ pub use execute::{
 };
 pub use failure::{Failure, FailureType};
 pub use heartbeat::{Heartbeat, Phase};
+pub use hold::{BudgetHold, BudgetSettlement, HoldBudgetInput, SettleBudgetInput, VoidBudgetInput};
 pub use ids::{AccountId, ExecutionId, InvalidAccountId, InvalidExecutionId, RunIdentity};
 pub use ledger::{
     BudgetLedger, BudgetLedgerInput, BudgetList, LedgerEntry, LedgerEntryKind, ListBudgetsInput,

@@ -39,6 +39,14 @@ pub const DOWNLOAD_FILES: &str = "downloadFiles";
 pub const INSTALL_PACKAGES: &str = "installPackages";
 /// Looks at a shared sandbox. `SharedSandboxInput` -> `SandboxHealth`.
 pub const SANDBOX_HEALTH: &str = "sandboxHealth";
+/// Holds an amount. `HoldBudgetInput` -> `BudgetHold`.
+pub const RESERVE_BUDGET: &str = "reserveBudget";
+/// Raises a hold and pushes its lease. `HoldBudgetInput` -> `BudgetHold`.
+pub const EXTEND_BUDGET: &str = "extendBudget";
+/// Books what a hold came to. `SettleBudgetInput` -> `BudgetSettlement`.
+pub const SETTLE_BUDGET: &str = "settleBudget";
+/// Returns a hold whole. `VoidBudgetInput` -> `BudgetStatus`.
+pub const VOID_BUDGET: &str = "voidBudget";
 /// Removes an account. `DeleteBudgetInput` -> `DeletedBudget`. On the admin queue.
 pub const DELETE_BUDGET: &str = "deleteBudget";
 /// Raises a limit. `TopUpBudgetInput` -> `BudgetStatus`. On the admin queue.
@@ -51,7 +59,7 @@ pub const LIST_BUDGETS: &str = "listBudgets";
 pub const GET_BUDGET_LEDGER: &str = "getBudgetLedger";
 
 /// Activities on the main queue.
-pub const MAIN_ACTIVITIES: [&str; 15] = [
+pub const MAIN_ACTIVITIES: [&str; 19] = [
     SAFE_EXECUTE_CODE,
     SAFE_EXECUTE_BATCH,
     CHECK_POLICY,
@@ -67,6 +75,10 @@ pub const MAIN_ACTIVITIES: [&str; 15] = [
     DOWNLOAD_FILES,
     INSTALL_PACKAGES,
     SANDBOX_HEALTH,
+    RESERVE_BUDGET,
+    EXTEND_BUDGET,
+    SETTLE_BUDGET,
+    VOID_BUDGET,
 ];
 /// Activities on the admin queue.
 pub const ADMIN_ACTIVITIES: [&str; 7] = [

@@ -4,14 +4,15 @@ use schemars::{JsonSchema, schema_for};
 use serde_json::{Map, Value, json};
 
 use crate::{
-    ApprovalList, ApprovalStatus, BatchInput, BatchResult, BudgetLedger, BudgetLedgerInput,
-    BudgetList, BudgetStatus, CanSpend, CanSpendInput, CheckPolicyInput, CloseSandboxResult,
-    CreateBudgetInput, DeletedBudget, DownloadFilesInput, DownloadFilesResult, ExecuteInput,
-    ExecuteResult, FailureType, GetBudgetInput, Heartbeat, InstallPackagesInput,
-    InstallPackagesResult, ListApprovalsInput, ListBudgetsInput, OpenSandboxInput,
-    OpenSandboxResult, PolicyDecision, RequestedApproval, ResetCircuitInput, ResolveApprovalInput,
-    SandboxHealth, SharedSandboxInput, SpendBudgetInput, TopUpBudgetInput, UploadFilesInput,
-    UploadFilesResult, names,
+    ApprovalList, ApprovalStatus, BatchInput, BatchResult, BudgetHold, BudgetLedger,
+    BudgetLedgerInput, BudgetList, BudgetSettlement, BudgetStatus, CanSpend, CanSpendInput,
+    CheckPolicyInput, CloseSandboxResult, CreateBudgetInput, DeletedBudget, DownloadFilesInput,
+    DownloadFilesResult, ExecuteInput, ExecuteResult, FailureType, GetBudgetInput, Heartbeat,
+    HoldBudgetInput, InstallPackagesInput, InstallPackagesResult, ListApprovalsInput,
+    ListBudgetsInput, OpenSandboxInput, OpenSandboxResult, PolicyDecision, RequestedApproval,
+    ResetCircuitInput, ResolveApprovalInput, SandboxHealth, SettleBudgetInput, SharedSandboxInput,
+    SpendBudgetInput, TopUpBudgetInput, UploadFilesInput, UploadFilesResult, VoidBudgetInput,
+    names,
 };
 
 fn of<T: JsonSchema>() -> Value {
@@ -45,6 +46,10 @@ pub fn document() -> Value {
             activity::<InstallPackagesInput, InstallPackagesResult>(),
         ),
         (names::SANDBOX_HEALTH.to_owned(), activity::<SharedSandboxInput, SandboxHealth>()),
+        (names::RESERVE_BUDGET.to_owned(), activity::<HoldBudgetInput, BudgetHold>()),
+        (names::EXTEND_BUDGET.to_owned(), activity::<HoldBudgetInput, BudgetHold>()),
+        (names::SETTLE_BUDGET.to_owned(), activity::<SettleBudgetInput, BudgetSettlement>()),
+        (names::VOID_BUDGET.to_owned(), activity::<VoidBudgetInput, BudgetStatus>()),
         (names::DELETE_BUDGET.to_owned(), activity::<GetBudgetInput, DeletedBudget>()),
         (names::TOP_UP_BUDGET.to_owned(), activity::<TopUpBudgetInput, BudgetStatus>()),
         (names::RESET_CIRCUIT.to_owned(), activity::<ResetCircuitInput, BudgetStatus>()),

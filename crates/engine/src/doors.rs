@@ -1,19 +1,15 @@
-//! The small use cases: decisions and budgets. They take the raw JSON of their contract input, so
+//! The small use cases: decisions and spending. They take the raw JSON of their contract input, so
 //! that every door answers a bad one alike.
 
-use std::time::Duration;
-
 use airlock_audit::Event;
-use airlock_budget::NewBudget;
 use airlock_contract::{
-    BudgetStatus, CanSpend, CanSpendInput, CheckPolicyInput, CreateBudgetInput, DeletedBudget,
-    Failure, GetBudgetInput, PolicyDecision, PolicyOutcome, Problems, SpendBudgetInput,
+    BudgetStatus, CheckPolicyInput, Failure, FailureType, PolicyDecision, PolicyOutcome, Problems,
+    SpendBudgetInput,
 };
 use airlock_policy::Gate;
 use serde_json::Value;
 
 use crate::engine::Engine;
-use crate::failure;
 use crate::run;
 
 /// Decides about an action: pure, needs no server and records nothing.
@@ -52,23 +48,6 @@ impl Engine {
         Err(run::denied(&decision))
     }
 
-    /// Makes an account.
-    ///
-    /// # Errors
-    /// `InvalidInput`; `Conflict` if it exists with other settings.
-    pub async fn create_budget(&self, input: &Value) -> Result<BudgetStatus, Failure> {
-        let input = CreateBudgetInput::parse(input)?;
-        let plain = NewBudget::new(input.run_id, input.limit);
-        let new = NewBudget {
-            ttl: input.ttl_seconds.map(Duration::from_secs),
-            alert_thresholds: input.alert_thresholds.unwrap_or(plain.alert_thresholds),
-            parent: input.parent,
-            period: input.period,
-            ..plain
-        };
-        self.core.ledger.create(&new).await.map_err(failure::budget)
-    }
-
     /// Spends directly. `default_key` makes a repeated call one spending where the caller gave no
     /// key: an activity gives its execution id.
     ///
@@ -79,51 +58,19 @@ impl Engine {
         input: &Value,
         default_key: Option<&str>,
     ) -> Result<BudgetStatus, Failure> {
-        let input = SpendBudgetInput::parse(input)?;
-        let key = input.idempotency_key.as_deref().or(default_key);
-        let ledger = &self.core.ledger;
-        let what = input.description.as_deref();
-        let spent = ledger.spend(&input.run_id, input.amount, key, what).await;
-        match spent {
-            Err(airlock_budget::Error::NotFound { account })
-                if account == input.run_id && self.core.config.auto_create.is_some() =>
+        match self.desk().spend(input, default_key).await {
+            Err(failure)
+                if failure.kind == FailureType::BudgetNotFound
+                    && self.core.config.auto_create.is_some() =>
             {
-                if let Err(run::Halt::Failed(failure)) = self.core.auto_create(account).await {
+                let SpendBudgetInput { run_id, .. } = SpendBudgetInput::parse(input)?;
+                if let Err(run::Halt::Failed(failure)) = self.core.auto_create(run_id).await {
                     return Err(failure);
                 }
-                ledger.spend(&input.run_id, input.amount, key, what).await
+                self.desk().spend(input, default_key).await
             }
             other => other,
         }
-        .map_err(failure::budget)
-    }
-
-    /// Asks without spending.
-    ///
-    /// # Errors
-    /// `InvalidInput`, `BudgetNotFound`.
-    pub async fn can_spend(&self, input: &Value) -> Result<CanSpend, Failure> {
-        let input = CanSpendInput::parse(input)?;
-        self.core.ledger.can_spend(&input.run_id, input.amount).await.map_err(failure::budget)
-    }
-
-    /// Reads an account.
-    ///
-    /// # Errors
-    /// `InvalidInput`, `BudgetNotFound`.
-    pub async fn get_budget(&self, input: &Value) -> Result<BudgetStatus, Failure> {
-        let input = GetBudgetInput::parse(input)?;
-        self.core.ledger.get(&input.run_id).await.map_err(failure::budget)
-    }
-
-    /// Removes an account.
-    ///
-    /// # Errors
-    /// `InvalidInput`, `BudgetNotFound`; `Conflict` while money is held.
-    pub async fn delete_budget(&self, input: &Value) -> Result<DeletedBudget, Failure> {
-        let input = GetBudgetInput::parse(input)?;
-        self.core.ledger.delete(&input.run_id).await.map_err(failure::budget)?;
-        Ok(DeletedBudget { run_id: input.run_id, deleted: true })
     }
 }
 

@@ -56,6 +56,7 @@ pub fn budget(error: BudgetError) -> Failure {
             FailureType::CircuitOpen,
             "the account's circuit breaker is open: nothing is spent until it is reset",
         )
+        .with_retry_after(until(status.period_ends_at.as_deref()))
         .with_details(&json!({ "status": status })),
         BudgetError::Conflict { reason } => {
             Failure::new(FailureType::Conflict, format!("the budget disagrees: {reason}"))
@@ -66,6 +67,12 @@ pub fn budget(error: BudgetError) -> Failure {
         }
         other => Failure::new(FailureType::InvalidInput, other.to_string()),
     }
+}
+
+/// How long it is until a moment that may come.
+fn until(moment: Option<&str>) -> Option<std::time::Duration> {
+    let moment: jiff::Timestamp = moment?.parse().ok()?;
+    std::time::Duration::try_from(moment.duration_since(jiff::Timestamp::now())).ok()
 }
 
 /// Over the run's own cap, which is below the budget.

@@ -1,79 +1,65 @@
-//! The use cases of those who run a fleet's budgets: top-ups, resets, lists and histories.
-//!
-//! What gives an account more room is in the audit log before it is done: an event without its
-//! effect can be looked into, an effect without its event cannot.
+//! The use cases on budget accounts, by way of the [`Desk`].
 
-use airlock_audit::Event;
+use std::sync::Arc;
+
 use airlock_contract::{
-    AccountId, BudgetLedger, BudgetLedgerInput, BudgetList, BudgetStatus, Failure, GetBudgetInput,
-    ListBudgetsInput, TopUpBudgetInput,
+    BudgetHold, BudgetLedger, BudgetList, BudgetSettlement, BudgetStatus, CanSpend, DeletedBudget,
+    Failure,
 };
 use serde_json::Value;
 
+use crate::desk::Desk;
 use crate::engine::Engine;
-use crate::failure;
 
-impl Engine {
-    /// Raises a limit. `default_key` makes a repeated call one top-up where the caller gave no key:
-    /// an activity gives its execution id.
-    ///
-    /// # Errors
-    /// `InvalidInput`, `BudgetNotFound`, `AuditUnavailable`; `Conflict` for a key that was used for
-    /// another amount.
-    pub async fn top_up_budget(
-        &self,
-        input: &Value,
-        default_key: Option<&str>,
-    ) -> Result<BudgetStatus, Failure> {
-        let TopUpBudgetInput { run_id, amount, idempotency_key } = TopUpBudgetInput::parse(input)?;
-        let key = idempotency_key.as_deref().or(default_key);
-        let event = Event::new("budget.top_up").with("amount", amount.to_string());
-        self.record(event, &run_id).await?;
-        self.core.ledger.top_up(&run_id, amount, key).await.map_err(failure::budget)
-    }
-
-    /// Lets an open circuit try one spending.
-    ///
-    /// # Errors
-    /// `InvalidInput`, `BudgetNotFound`, `AuditUnavailable`.
-    pub async fn reset_circuit(&self, input: &Value) -> Result<BudgetStatus, Failure> {
-        let GetBudgetInput { run_id } = GetBudgetInput::parse(input)?;
-        self.record(Event::new("budget.reset_circuit"), &run_id).await?;
-        self.core.ledger.reset_circuit(&run_id).await.map_err(failure::budget)
-    }
-
-    /// The accounts there are, of one family or of all, by name.
-    ///
-    /// # Errors
-    /// `InvalidInput`.
-    pub async fn list_budgets(&self, input: &Value) -> Result<BudgetList, Failure> {
-        let ListBudgetsInput { family, limit } = ListBudgetsInput::parse(input)?;
-        let most = count(limit.unwrap_or(ListBudgetsInput::DEFAULT_LIMIT));
-        let family = family.as_ref().map(AccountId::as_str);
-        let found = self.core.ledger.list(family, most.saturating_add(1)).await;
-        let mut budgets = found.map_err(failure::budget)?;
-        let more = budgets.len() > most;
-        budgets.truncate(most);
-        Ok(BudgetList { budgets, more })
-    }
-
-    /// What happened on an account, the newest first.
-    ///
-    /// # Errors
-    /// `InvalidInput`, `BudgetNotFound`.
-    pub async fn budget_ledger(&self, input: &Value) -> Result<BudgetLedger, Failure> {
-        let BudgetLedgerInput { run_id, limit } = BudgetLedgerInput::parse(input)?;
-        let most = count(limit.unwrap_or(BudgetLedgerInput::DEFAULT_LIMIT));
-        let entries = self.core.ledger.history(&run_id, most).await.map_err(failure::budget)?;
-        Ok(BudgetLedger { run_id, entries })
-    }
-
-    async fn record(&self, event: Event, account: &AccountId) -> Result<(), Failure> {
-        let event = event.for_account(account);
-        self.core.audit.append(event).await.map(drop).map_err(|error| failure::audit(&error))
-    }
+macro_rules! by_desk {
+    ($($(#[$doc:meta])* $name:ident => $method:ident($($key:ident)?) -> $answer:ty;)*) => {
+        impl Engine {
+            $(
+                $(#[$doc])*
+                ///
+                /// # Errors
+                /// Those of the [`Desk`]'s operation.
+                pub async fn $name(
+                    &self,
+                    input: &Value,
+                    $($key: Option<&str>,)?
+                ) -> Result<$answer, Failure> {
+                    self.desk().$method(input $(, $key)?).await
+                }
+            )*
+        }
+    };
 }
 
-fn count(limit: u64) -> usize {
-    usize::try_from(limit).unwrap_or(usize::MAX)
+by_desk! {
+    /// Makes an account.
+    create_budget => create() -> BudgetStatus;
+    /// Reads an account.
+    get_budget => get() -> BudgetStatus;
+    /// Asks without spending.
+    can_spend => can_spend() -> CanSpend;
+    /// Holds an amount for work of the caller's own.
+    reserve_budget => reserve() -> BudgetHold;
+    /// Raises a hold and pushes its lease.
+    extend_budget => extend() -> BudgetHold;
+    /// Books what a hold came to.
+    settle_budget => settle() -> BudgetSettlement;
+    /// Returns a hold whole.
+    void_budget => void() -> BudgetStatus;
+    /// Raises a limit; the key is for callers that gave none.
+    top_up_budget => top_up(default_key) -> BudgetStatus;
+    /// Lets an open circuit try one spending.
+    reset_circuit => reset_circuit() -> BudgetStatus;
+    /// Removes an account.
+    delete_budget => delete() -> DeletedBudget;
+    /// The accounts there are.
+    list_budgets => list() -> BudgetList;
+    /// What happened on an account.
+    budget_ledger => history() -> BudgetLedger;
+}
+
+impl Engine {
+    pub(crate) fn desk(&self) -> Desk {
+        Desk::new(self.core.ledger.clone(), Arc::clone(&self.core.audit), "worker")
+    }
 }

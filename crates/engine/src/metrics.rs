@@ -23,6 +23,8 @@ pub const POLICY_STALE: &str = "airlock_policy_stale";
 pub const RESERVED: &str = "airlock_reserved_nanousd_total";
 /// Nano-dollars booked.
 pub const SPENT: &str = "airlock_spent_nanousd_total";
+/// Seconds that the provider's times say more than the worker's clock, for each run.
+pub const COST_DRIFT: &str = "airlock_cost_drift_seconds";
 /// Alert thresholds of budgets that were crossed, by `threshold` in percent.
 pub const ALERTS: &str = "airlock_budget_alerts_total";
 /// How long it took to create a sandbox.
@@ -58,6 +60,11 @@ pub fn describe() {
     gauge!(POLICY_STALE).set(0.0);
     describe_counter!(RESERVED, "Nano-dollars held by reservations");
     describe_counter!(SPENT, "Nano-dollars booked");
+    describe_histogram!(
+        COST_DRIFT,
+        Unit::Seconds,
+        "Seconds that the provider's times say more than the worker's clock, for each run"
+    );
     describe_counter!(ALERTS, "Alert thresholds of budgets that were crossed, by percent");
     describe_histogram!(SANDBOX_CREATE, Unit::Seconds, "Time to create a sandbox");
     describe_histogram!(QUEUED, Unit::Seconds, "Time that runs waited for room for a sandbox");
@@ -117,6 +124,10 @@ pub(crate) fn reserved(amount: Usd) {
 
 pub(crate) fn spent(amount: Usd) {
     counter!(SPENT).increment(u64::try_from(amount.nanos()).unwrap_or(0));
+}
+
+pub(crate) fn drift(seconds: f64) {
+    histogram!(COST_DRIFT).record(seconds);
 }
 
 pub(crate) fn budget_alert(threshold: u8) {

@@ -290,7 +290,7 @@ impl Pass<'_> {
                 let actual = noted.fee.saturating_add(cost).min(noted.amount);
                 let what = format!("execution {}, reaped", lease.run.execution.short());
                 ledger
-                    .settle(&hold, actual, &what)
+                    .settle_forgotten(&hold, actual, &what)
                     .await
                     .map(|settled| if settled.replayed { Usd::ZERO } else { actual })
             }

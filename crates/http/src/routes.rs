@@ -32,6 +32,10 @@ pub(crate) fn router(
         .route("/api/v1/safety/budget/create", post(create_budget))
         .route("/api/v1/safety/budget/spend", post(spend_budget))
         .route("/api/v1/safety/budget/can-spend", post(can_spend))
+        .route("/api/v1/safety/budget/reserve", post(reserve_budget))
+        .route("/api/v1/safety/budget/extend", post(extend_budget))
+        .route("/api/v1/safety/budget/settle", post(settle_budget))
+        .route("/api/v1/safety/budget/void", post(void_budget))
         .route("/api/v1/safety/budget/top-up", post(top_up_budget))
         .route("/api/v1/safety/budget/reset-circuit", post(reset_circuit))
         .route("/api/v1/safety/budgets", get(list_budgets))
@@ -94,6 +98,22 @@ async fn spend_budget(State(engine): State<Engine>, body: Bytes) -> Answer {
 
 async fn can_spend(State(engine): State<Engine>, body: Bytes) -> Answer {
     answer(StatusCode::OK, &engine.can_spend(&read(&body)?).await?)
+}
+
+async fn reserve_budget(State(engine): State<Engine>, body: Bytes) -> Answer {
+    answer(StatusCode::OK, &engine.reserve_budget(&read(&body)?).await?)
+}
+
+async fn extend_budget(State(engine): State<Engine>, body: Bytes) -> Answer {
+    answer(StatusCode::OK, &engine.extend_budget(&read(&body)?).await?)
+}
+
+async fn settle_budget(State(engine): State<Engine>, body: Bytes) -> Answer {
+    answer(StatusCode::OK, &engine.settle_budget(&read(&body)?).await?)
+}
+
+async fn void_budget(State(engine): State<Engine>, body: Bytes) -> Answer {
+    answer(StatusCode::OK, &engine.void_budget(&read(&body)?).await?)
 }
 
 async fn top_up_budget(State(engine): State<Engine>, body: Bytes) -> Answer {

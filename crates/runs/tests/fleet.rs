@@ -4,7 +4,7 @@
 use std::time::{Duration, Instant};
 
 use airlock_runs::{Admission, AdmissionLimits, Admitted, Leadership, Rate};
-use airlock_testing::{RedisServer, redis_servers};
+use airlock_testing::{RedisCluster, RedisServer, redis_servers};
 use tokio::time::sleep;
 
 const SHORT: Duration = Duration::from_millis(150);
@@ -148,5 +148,26 @@ async fn one_process_leads_until_it_resigns_or_dies() {
         sleep(SHORT + Duration::from_millis(20)).await;
         assert!(leader.acquire(LONG).await.unwrap(), "the seat of a dead leader is free");
         assert!(!other.release().await.unwrap());
+    }
+}
+
+#[tokio::test]
+async fn admission_and_leadership_work_on_a_cluster() {
+    for binary in redis_servers() {
+        let cluster = RedisCluster::start(&binary).await;
+        let admission = Admission::new(cluster.connect().await, "airlock");
+        let mut askers = tokio::task::JoinSet::new();
+        for n in 0..30 {
+            let admission = admission.clone();
+            askers.spawn(async move { ask(&admission, &format!("h{n}"), &AT_ONCE).await });
+        }
+        let answers = askers.join_all().await;
+        assert_eq!(answers.iter().filter(|answer| is_in(**answer)).count(), 7);
+        let one = Leadership::new(cluster.connect().await, "airlock", "reaper");
+        let other = Leadership::new(cluster.connect().await, "airlock", "reaper");
+        assert!(one.acquire(LONG).await.unwrap());
+        assert!(!other.acquire(LONG).await.unwrap());
+        one.release().await.unwrap();
+        assert!(other.acquire(LONG).await.unwrap());
     }
 }

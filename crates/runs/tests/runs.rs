@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use airlock_contract::{ExecutionId, Phase, RunIdentity};
 use airlock_runs::{Bind, BoundSandbox, Claim, CommandState, Error, Fence, Lease, RunKey, Runs};
-use airlock_testing::{RedisServer, redis_servers};
+use airlock_testing::{RedisCluster, RedisServer, redis_servers};
 use redis::aio::ConnectionManager;
 use serde_json::json;
 
@@ -353,5 +353,52 @@ on_every_server! {
         assert!(matches!(error, Error::NewerSchema { found: 7, supported: 1 }));
         assert!(error.to_string().contains("AIRLOCK_REDIS_PREFIX"), "{error}");
         runs.ping().await.unwrap();
+    }
+}
+
+/// The fleet's leases are in a slot of their own, and each run's record in that of its account.
+#[tokio::test]
+async fn a_runs_whole_life_on_a_cluster() {
+    for binary in redis_servers() {
+        let cluster = RedisCluster::start(&binary).await;
+        let runs = Runs::new(cluster.connect().await, PREFIX);
+        runs.check_schema().await.unwrap();
+        let mut lives = tokio::task::JoinSet::new();
+        for n in 0..24_i64 {
+            let runs = runs.clone();
+            lives.spawn(async move {
+                let identity = RunIdentity {
+                    namespace: "default".into(),
+                    workflow_id: "w".into(),
+                    run_id: "r".into(),
+                    activity_id: n.to_string(),
+                    scheduled_at_us: n,
+                };
+                let account = format!("team-{n}/a").parse().unwrap();
+                let run = RunKey::new(account, ExecutionId::of(&identity));
+                let bound = sandbox(&format!("s{n}"), LATER);
+                runs.claim(&run, OLD, "digest", TTL).await.unwrap();
+                assert!(matches!(runs.bind_sandbox(&run, OLD, &bound).await.unwrap(), Bind::Bound));
+                assert!(runs.starting(&run, OLD, 0).await.unwrap());
+                let claim = runs.claim(&run, NEW, "digest", TTL).await.unwrap();
+                assert!(matches!(claim, Claim::Resumed(_)), "{claim:?}");
+                let late = runs.starting(&run, OLD, 1).await;
+                assert!(matches!(late, Err(Error::Superseded)), "{late:?}");
+                runs.note(&run, NEW, "held", &json!(1)).await.unwrap();
+                runs.renew_lease(&run, NEW, 0, LATER + 1).await.unwrap();
+                runs.command_ended(&run, NEW, 0, &json!({"exitCode": 0})).await.unwrap();
+                runs.finish(&run, NEW, &json!({"result": n})).await.unwrap();
+                runs.unbind_sandbox(&run, NEW, 0).await.unwrap();
+                let record = runs.get(&run).await.unwrap().unwrap();
+                assert_eq!(record.outcome, Some(json!({"result": n})));
+            });
+        }
+        lives.join_all().await;
+        assert_eq!(runs.lease_count().await.unwrap(), 0);
+        for node in cluster.nodes() {
+            let mut conn = node.connect().await;
+            let keys: i64 = redis::cmd("DBSIZE").query_async(&mut conn).await.unwrap();
+            assert!(keys > 0, "a node has no record");
+        }
     }
 }

@@ -13,7 +13,9 @@ use std::collections::BTreeSet;
 use redis::aio::{ConnectionLike, ConnectionManager};
 use redis::cluster_async::ClusterConnection;
 use redis::cluster_routing::{Route, RoutingInfo, SingleNodeRoutingInfo, SlotAddr};
-use redis::{Cmd, Pipeline, RedisFuture, RedisResult, Value, from_redis_value};
+use redis::{
+    Cmd, ErrorKind, Pipeline, RedisFuture, RedisResult, ServerErrorKind, Value, from_redis_value,
+};
 
 /// Keys looked at in one call of a scan.
 const SCAN_COUNT: u32 = 1000;
@@ -48,7 +50,13 @@ impl From<ClusterConnection> for Connection {
 impl ConnectionLike for Connection {
     fn req_packed_command<'a>(&'a mut self, cmd: &'a Cmd) -> RedisFuture<'a, Value> {
         match self {
-            Self::Single(connection) => connection.req_packed_command(cmd),
+            Self::Single(connection) => Box::pin(async {
+                let answer = connection.req_packed_command(cmd).await;
+                if is_demoted(&answer) {
+                    leave(connection).await;
+                }
+                answer
+            }),
             Self::Cluster(connection) => connection.req_packed_command(cmd),
         }
     }
@@ -71,6 +79,29 @@ impl ConnectionLike for Connection {
             Self::Cluster(connection) => connection.get_db(),
         }
     }
+}
+
+/// Whether the server that was a primary is one no more. A Cluster's client goes elsewhere by itself; to
+/// one address a connection would stay with the old server for as long as that lives.
+fn is_demoted(answer: &RedisResult<Value>) -> bool {
+    let (is_said, detail) = match answer {
+        Ok(Value::ServerError(error)) => {
+            (error.kind() == Some(ServerErrorKind::ReadOnly), error.details())
+        }
+        Err(error) => {
+            (error.kind() == ErrorKind::Server(ServerErrorKind::ReadOnly), error.detail())
+        }
+        Ok(_) => return false,
+    };
+    // Redis before 7 wraps what a script met into an error of its own.
+    is_said || detail.is_some_and(|detail| detail.contains(": -READONLY "))
+}
+
+/// Has the server close the connection; the next call opens another, to wherever the address leads by
+/// then.
+async fn leave(connection: &mut ConnectionManager) {
+    // Whatever it answers: there is nothing to lose.
+    let _ = connection.send_packed_command(&redis::cmd("QUIT")).await;
 }
 
 /// `CLUSTER SLOTS`: first slot, last slot, the primary, its replicas.

@@ -107,3 +107,28 @@ fn only_the_admin_queue_raises_limits_and_sees_all_accounts() {
     let listed = admin("listBudgets", &family).ok();
     assert_eq!(listed["budgets"][0]["runId"], json!(account), "{listed:#}");
 }
+
+#[test]
+fn callers_hold_settle_and_void_for_work_of_their_own() {
+    let stack = Stack::start();
+    let account = stack.budget("1.00");
+    let hold = |amount: &str| json!({"runId": account, "holdId": "model-call-1", "amount": amount});
+    let held = stack.activity("reserveBudget", &hold("0.40")).ok();
+    assert_eq!(held["budget"]["reserved"], json!(0.4), "{held:#}");
+    let again = stack.activity("reserveBudget", &hold("0.40")).ok();
+    assert_eq!(again["budget"]["reserved"], json!(0.4), "counted once");
+    assert_eq!(stack.activity("reserveBudget", &hold("0.50")).failure().0, "Conflict");
+    assert_eq!(stack.activity("extendBudget", &hold("2.00")).failure().0, "BudgetExceeded");
+    assert_eq!(stack.activity("extendBudget", &hold("0.60")).ok()["amount"], json!(0.6));
+    let settled = stack.activity("settleBudget", &hold("0.25")).ok();
+    assert_eq!((&settled["booked"], &settled["held"]), (&json!(0.25), &json!(0.6)));
+    let replayed = stack.activity("settleBudget", &hold("0.25")).ok();
+    assert_eq!(replayed["replayed"], json!(true));
+    let void = json!({"runId": account, "holdId": "model-call-1"});
+    assert_eq!(stack.activity("voidBudget", &void).failure().0, "Conflict");
+    let other = json!({"runId": account, "holdId": "model-call-2", "amount": "0.1"});
+    stack.activity("reserveBudget", &other).ok();
+    let void = json!({"runId": account, "holdId": "model-call-2"});
+    assert_eq!(stack.activity("voidBudget", &void).ok()["reserved"], json!(0));
+    assert_eq!(stack.activity("getBudget", &json!({"runId": account})).ok()["spent"], json!(0.25));
+}

@@ -95,6 +95,18 @@ fn exec_budget_doctor_and_sandboxes_on_a_stack() {
     assert_eq!(over.status.code(), Some(3), "{}", text(&over.stderr));
     let bad = stack.airlock(&["budget", "spend", "cli-1", "lots", "--from", ready]);
     assert_eq!(bad.status.code(), Some(2), "{}", text(&bad.stderr));
+    let budget = |rest: &[&str]| {
+        let done = stack.airlock(&[&["budget"], rest, &["--json", "--from", ready]].concat());
+        assert!(done.status.success(), "{rest:?}: {}", text(&done.stderr));
+        serde_json::from_slice::<Value>(&done.stdout).expect("JSON")
+    };
+    assert_eq!(budget(&["reserve", "cli-1", "h", "0.2"])["amount"], json!(0.2));
+    assert_eq!(budget(&["extend", "cli-1", "h", "0.3"])["budget"]["reserved"], json!(0.3));
+    assert_eq!(budget(&["settle", "cli-1", "h", "0.1"])["budget"]["spent"], json!(0.2));
+    assert_eq!(budget(&["void", "cli-1", "none"])["reserved"], json!(0));
+    assert_eq!(budget(&["top-up", "cli-1", "0.10"])["limit"], json!(0.6));
+    let no = stack.airlock(&["budget", "can-spend", "cli-1", "9", "--from", ready]);
+    assert_eq!(no.status.code(), Some(3), "{}", text(&no.stderr));
 
     let exec = |rest: &[&str]| {
         let arguments =

@@ -1,13 +1,11 @@
 -- Whether `spend` would be granted now; counts nothing.
--- ARGV[5] amount
+-- ARGV[2] amount
 -- ok {1|0} with the whole chain | missing
 reclaim(1000)
-local list, gone = chain(own)
+local list, gone = chain(own, KEYS[2])
 if gone then
-  return missing(gone)
+  return {'missing', gone}
 end
-local granted = 1
-if open_circuit(list, nil) or too_poor(list, tonumber(ARGV[5])) then
-  granted = 0
-end
-return {'ok', {granted}, show(list)}
+local rare = rarely()
+local refused = rare.open_circuit(list, nil) or rare.too_poor(list, ARGV[2] + 0)
+return {'ok', refused and 0 or 1, unpack(list)}

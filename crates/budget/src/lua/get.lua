@@ -1,8 +1,8 @@
 -- Reads the account.
 -- ok | missing
 reclaim(1000)
-local list, gone = chain(own)
+local list, gone = chain(own, KEYS[2])
 if gone == own then
-  return missing(own)
+  return {'missing', own}
 end
-return {'ok', {}, show(list, 1)}
+return {'ok', list[1]}

@@ -1,13 +1,14 @@
 -- Lets an open circuit try one spending, and forgets the refusals counted so far.
 -- ok | missing
-local list, gone = chain(own)
+reclaim(100)
+local list, gone = chain(own, KEYS[2])
 if gone == own then
-  return missing(own)
+  return {'missing', own}
 end
-local account = list[1]
-if account.circuit == OPEN then
-  note(own, 'circuitReset', '', 0, own, '')
+local account, rare = list[1], rarely()
+if account[CIRCUIT] == OPEN then
+  rare.note(own, 'circuitReset', '', 0, own, '')
 end
-set_circuit(account, account.circuit == OPEN and HALF_OPEN or account.circuit)
-call('HDEL', account.key, 'refusals')
-return {'ok', {}, show(touched(list), 1)}
+rare.set_circuit(account, account[CIRCUIT] == OPEN and HALF_OPEN or account[CIRCUIT])
+call('HDEL', account[KEY], 'refusals')
+return {'ok', account}

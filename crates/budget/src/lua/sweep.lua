@@ -1,4 +1,4 @@
 -- Returns the family's holds whose lease ended.
--- ARGV[5] most in this call
+-- ARGV[2] most in this call
 -- ok {returned}
-return {'ok', {reclaim(tonumber(ARGV[5]))}, {}}
+return {'ok', reclaim(ARGV[2])}

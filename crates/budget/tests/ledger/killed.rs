@@ -51,6 +51,7 @@ async fn look(ledger: &Ledger) -> Result<String, Error> {
 
 fn expected_look(model: &mut Model) -> String {
     model.touch(None);
+    (0..TREE.len()).for_each(|at| model.look(at));
     let shown = model.accounts.iter().map(|account| {
         let (limit, spent, reserved) = (account.limit, account.spent, account.reserved);
         format!("{limit} {spent} {reserved} {:?}; ", account.circuit)
@@ -163,6 +164,7 @@ async fn added_up(ledger: &Ledger, at: At) -> (i64, i64, i64, usize) {
                 *held.entry(entry.id.clone()).or_insert(0) += amount;
             }
             EntryKind::Voided | EntryKind::Returned => drop(held.remove(&entry.id)),
+            EntryKind::RolledOver => spent = 0,
             EntryKind::Settled if entry.via == own => drop(held.remove(&entry.id)),
             _ => {}
         }

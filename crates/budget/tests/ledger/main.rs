@@ -9,6 +9,7 @@ mod accounts;
 mod alerts;
 mod circuit;
 mod cluster;
+mod commands;
 mod concurrency;
 mod holds;
 mod killed;

@@ -50,6 +50,16 @@ pub(crate) enum Op {
         at: At,
         id: u32,
     },
+    /// A settlement by a caller that knows of the hold, whether or not the ledger does.
+    SettleForgotten {
+        at: At,
+        id: u32,
+        actual: i64,
+    },
+    /// The account's period ends; nobody looks yet. Only for accounts that have periods.
+    Roll {
+        at: At,
+    },
     /// Delete, and make again if that was granted.
     Remake {
         at: At,
@@ -94,6 +104,8 @@ pub(crate) struct Account {
     pub(crate) circuit: Circuit,
     trial: Option<(At, u32)>,
     refusals: u32,
+    /// Its period has ended and nobody has looked.
+    is_over: bool,
 }
 
 #[derive(Debug)]
@@ -116,6 +128,7 @@ impl Model {
             circuit: Circuit::Closed,
             trial: None,
             refusals: 0,
+            is_over: false,
         };
         Self {
             accounts: tree.iter().map(account).collect(),
@@ -130,7 +143,31 @@ impl Model {
         std::iter::successors(Some(at), |at| self.accounts[*at].parent).collect()
     }
 
+    /// The account and those above it are looked at.
+    pub(crate) fn look(&mut self, at: At) {
+        for at in self.chain(at) {
+            let account = &mut self.accounts[at];
+            if std::mem::take(&mut account.is_over) {
+                (account.spent, account.circuit) = (0, Circuit::Closed);
+                (account.trial, account.refusals) = (None, 0);
+            }
+        }
+    }
+
     pub(crate) fn apply(&mut self, op: Op) -> Answer {
+        match op {
+            Op::Reserve { at, .. }
+            | Op::Extend { at, .. }
+            | Op::Settle { at, .. }
+            | Op::SettleForgotten { at, .. }
+            | Op::Void { at, .. }
+            | Op::Spend { at, .. }
+            | Op::TopUp { at, .. }
+            | Op::Reset { at }
+            | Op::CanSpend { at, .. }
+            | Op::Remake { at } => self.look(at),
+            Op::Lapse { .. } | Op::Roll { .. } => {}
+        }
         match op {
             Op::Reserve { at, id, amount } => self.reserve(at, id, amount),
             Op::Extend { at, id, total } => self.extend(at, id, total),
@@ -159,6 +196,16 @@ impl Model {
                 {
                     hold.state = State::Lapsed;
                 }
+                Answer::Done
+            }
+            Op::SettleForgotten { at, id, actual } => {
+                self.touch(Some((at, id)));
+                let forgotten = Hold { state: State::Returned, asked: 0, amount: 0 };
+                self.holds.entry((at, id)).or_insert(forgotten);
+                self.settle(at, id, actual)
+            }
+            Op::Roll { at } => {
+                self.accounts[at].is_over = true;
                 Answer::Done
             }
             Op::Remake { at } => self.remake(at),
@@ -217,10 +264,9 @@ impl Model {
     fn ask(&mut self, at: At, amount: i64, key: Option<(At, u32)>, skip: bool) -> Option<Answer> {
         let chain = self.chain(at);
         // An open circuit is answered before anything else happens.
-        if let Some(shut) = self.shut(&chain, None)
-            && self.accounts[shut].circuit == Circuit::Open
-        {
-            return Some(Answer::Open(shut));
+        let is_open = |at: &At| self.accounts[*at].circuit == Circuit::Open;
+        if let Some(open) = chain.iter().copied().find(is_open) {
+            return Some(Answer::Open(open));
         }
         self.touch(if skip { key } else { None });
         if let Some(shut) = self.shut(&chain, key) {
@@ -315,6 +361,7 @@ impl Model {
 
     fn settle(&mut self, at: At, id: u32, actual: i64) -> Answer {
         let key = (at, id);
+        self.touch(Some(key));
         let Some(hold) = self.holds.get(&key).copied() else {
             return Answer::Unknown;
         };
@@ -331,12 +378,12 @@ impl Model {
         }
         self.book(at, actual, Some(key));
         self.set(key, State::Settled(actual));
-        self.touch(None);
         Answer::Amount(actual)
     }
 
     fn void(&mut self, at: At, id: u32) -> Answer {
         let key = (at, id);
+        self.touch(Some(key));
         match self.holds.get(&key).map(|hold| hold.state) {
             Some(State::Settled(_)) => return Answer::Conflict,
             Some(State::Held | State::Lapsed) => {
@@ -346,7 +393,6 @@ impl Model {
             Some(State::Returned) => self.set(key, State::Voided),
             Some(State::Voided) | None => {}
         }
-        self.touch(None);
         Answer::Done
     }
 
@@ -363,6 +409,7 @@ impl Model {
     }
 
     fn top_up(&mut self, at: At, key: u32, amount: i64) -> Answer {
+        self.touch(None);
         if let Some(added) = self.top_ups.get(&(at, key)) {
             return if *added == amount { Answer::Done } else { Answer::Conflict };
         }
@@ -373,7 +420,6 @@ impl Model {
             (account.trial, account.refusals) = (None, 0);
         }
         self.top_ups.insert((at, key), amount);
-        self.touch(None);
         Answer::Done
     }
 

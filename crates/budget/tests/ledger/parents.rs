@@ -127,3 +127,81 @@ async fn a_family_holds_together() {
     })
     .await;
 }
+
+#[tokio::test]
+async fn an_account_that_is_gone_leaves_no_hold_on_those_above_it() {
+    on_every_server(async |store| {
+        let ledger = &store.ledger;
+        let top = store.account("team", "10").await;
+        store.child("team/a", "10", "team").await;
+        let leaf = store.child("team/a/1", "10", "team/a").await;
+        for gone in ["team/a/1", "team/a"] {
+            let (lapsed, late) =
+                (hold(&leaf, &format!("{gone}-1")), hold(&leaf, &format!("{gone}-2")));
+            ledger.reserve(&lapsed, usd("1"), Duration::from_millis(1)).await.unwrap();
+            ledger.reserve(&late, usd("2"), LEASE).await.unwrap();
+            // As if its time to live had ended long ago.
+            let key = format!("airlock:{{team}}:budget:{gone}");
+            let _: i64 = store.redis(&["DEL", &key]).await;
+            tokio::time::sleep(Duration::from_millis(5)).await;
+            ledger.sweep().await.unwrap();
+            assert_eq!(store.sums(&top).await[1], "2", "{gone} is gone, {}", lapsed.id);
+            // One of its name, made anew, holds nothing of what the old one held.
+            let parent = if gone == "team/a" { "team" } else { "team/a" };
+            store.child(gone, "10", parent).await;
+            match ledger.settle(&late, usd("0"), "").await {
+                Ok(settled) => assert_eq!(settled.held, usd("2")),
+                // The account itself is another one: its hold lapses.
+                Err(Error::UnknownHold { .. }) => {
+                    let member = format!("{leaf}#{}", late.id);
+                    let _: i64 = store.redis(&["ZADD", "airlock:{team}:hold", "1", &member]).await;
+                    ledger.sweep().await.unwrap();
+                }
+                Err(error) => panic!("{error:?}"),
+            }
+            for account in ["team", "team/a", "team/a/1"] {
+                assert_eq!(store.sums(&id(account)).await, ["0", "0", "10"], "{gone}: {account}");
+            }
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn an_account_above_that_was_made_anew_is_not_charged_for_what_it_never_granted() {
+    on_every_server(async |store| {
+        let ledger = &store.ledger;
+        let top = store.account("team", "10").await;
+        let leaf = store.child("team/a", "10", "team").await;
+        let key = hold(&leaf, "x");
+        ledger.reserve(&key, usd("2"), LEASE).await.unwrap();
+        let _: i64 = store.redis(&["DEL", "airlock:{team}:budget:team"]).await;
+        store.account("team", "10").await;
+        ledger.extend(&key, usd("5"), LEASE).await.unwrap();
+        assert_eq!(store.sums(&top).await, ["0", "0", "10"]);
+        assert_eq!(store.sums(&leaf).await, ["0", "5", "5"]);
+        // What is booked is money that was spent, and counts for whoever pays now.
+        ledger.settle(&key, usd("4"), "").await.unwrap();
+        assert_eq!(store.sums(&top).await, ["4", "0", "6"]);
+        assert_eq!(store.sums(&leaf).await, ["4", "0", "6"]);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_sum_that_could_not_be_counted_exactly_is_refused_by_name() {
+    on_every_server(async |store| {
+        let account = store.account("run-1", "9000000").await;
+        let (one, two) = (hold(&account, "1"), hold(&account, "2"));
+        for key in [&one, &two] {
+            store.ledger.reserve(key, usd("1"), LEASE).await.unwrap();
+        }
+        store.ledger.settle(&one, usd("9000000"), "").await.unwrap();
+        let refusal = store.ledger.settle(&two, usd("9000000"), "").await;
+        assert!(matches!(refusal, Err(Error::InvalidAmount { .. })), "{refusal:?}");
+        assert_eq!(store.sums(&account).await[1], "1", "the hold stands");
+        store.ledger.settle(&two, usd("1"), "").await.unwrap();
+        assert_eq!(store.sums(&account).await[0], "9000001");
+    })
+    .await;
+}

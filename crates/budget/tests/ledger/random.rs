@@ -5,10 +5,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use airlock_budget::{Error, Ledger, NewBudget, Settings};
-use airlock_contract::{AccountId, BudgetStatus, Usd};
+use airlock_contract::{AccountId, BudgetStatus, Period, Usd};
+use airlock_testing::{RedisCluster, redis_servers};
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
-use redis::aio::ConnectionManager;
+use redis::aio::ConnectionLike;
 
 use crate::model::{Answer, At, Model, Op};
 use crate::support::{hold, id, on_every_server};
@@ -20,6 +21,8 @@ pub(crate) const TREE: [(&str, Option<At>, i64); 4] = [
     ("team/b", Some(0), 400),
     ("team/a/leaf", Some(1), 600),
 ];
+/// Those of them whose limit is given anew each day.
+const PERIODIC: [At; 2] = [0, 2];
 /// Holds end when an operation says so; the clock of a long run ends none.
 const LONG: Duration = Duration::from_hours(24);
 const IDS: u32 = 12;
@@ -35,7 +38,8 @@ pub(crate) fn account(at: At) -> AccountId {
 pub(crate) async fn make(ledger: &Ledger, at: At) -> Result<BudgetStatus, Error> {
     let (name, parent, limit) = TREE[at];
     let parent = parent.map(account);
-    let new = NewBudget { parent, ..NewBudget::new(id(name), Usd::from_nanos(limit)) };
+    let period = PERIODIC.contains(&at).then_some(Period::Day);
+    let new = NewBudget { parent, period, ..NewBudget::new(id(name), Usd::from_nanos(limit)) };
     ledger.create(&new).await
 }
 
@@ -48,13 +52,15 @@ pub(crate) fn random_op(random: &mut StdRng, first: u32) -> Op {
     match random.random_range(0..100) {
         0..30 => Op::Reserve { at, id, amount },
         30..42 => Op::Extend { at, id, total: amount },
-        42..55 => Op::Settle { at, id, actual: amount },
+        42..53 => Op::Settle { at, id, actual: amount },
+        53..55 => Op::SettleForgotten { at, id, actual: amount },
         55..68 => Op::Void { at, id },
         68..76 => Op::Spend { at, key: id, amount: amount / 5 },
         76..79 => Op::TopUp { at, key: id, amount: amount.max(1) },
         79..81 => Op::Reset { at },
         81..85 => Op::CanSpend { at, amount },
-        85..98 => Op::Lapse { at, id },
+        85..97 => Op::Lapse { at, id },
+        97 => Op::Roll { at: PERIODIC[at % 2] },
         // An account with others below it would refuse them while it is away.
         _ => Op::Remake { at: at.max(2) },
     }
@@ -62,7 +68,7 @@ pub(crate) fn random_op(random: &mut StdRng, first: u32) -> Op {
 
 /// Does `op`; `Err` is an outage, after which the operation may have been done or not.
 pub(crate) async fn run(
-    redis: &mut ConnectionManager,
+    redis: &mut impl ConnectionLike,
     ledger: &Ledger,
     op: Op,
 ) -> Result<Answer, Error> {
@@ -79,6 +85,10 @@ pub(crate) async fn run(
             .map(|held| Answer::Amount(held.amount.nanos())),
         Op::Settle { at, id, actual } => ledger
             .settle(&key(at, id), nanos(actual), "")
+            .await
+            .map(|settled| Answer::Amount(settled.booked.nanos())),
+        Op::SettleForgotten { at, id, actual } => ledger
+            .settle_forgotten(&key(at, id), nanos(actual), "")
             .await
             .map(|settled| Answer::Amount(settled.booked.nanos())),
         Op::Void { at, id } => ledger.void(&key(at, id)).await.map(|_| Answer::Done),
@@ -101,6 +111,11 @@ pub(crate) async fn run(
             lapse.arg(&["airlock:{team}:hold", "XX", "1", &member]);
             lapse.exec_async(redis).await.map(|()| Answer::Done).map_err(Error::from)
         }
+        Op::Roll { at } => {
+            let mut end = redis::cmd("HSET");
+            end.arg(&[&format!("airlock:{{team}}:budget:{}", TREE[at].0), "ends", "1000"]);
+            end.exec_async(redis).await.map(|()| Answer::Done).map_err(Error::from)
+        }
         Op::Remake { at } => match ledger.delete(&account(at)).await {
             // Not there: an earlier try got as far as that.
             Ok(()) | Err(Error::NotFound { .. }) => make(ledger, at).await.map(|_| Answer::Done),
@@ -121,6 +136,7 @@ pub(crate) async fn run(
 /// Compares every account with the model; reading returns what has lapsed.
 async fn compare(ledger: &Ledger, model: &mut Model, context: &str) {
     model.touch(None);
+    (0..TREE.len()).for_each(|at| model.look(at));
     for (at, expected) in model.accounts.iter().enumerate() {
         let status = loop {
             match ledger.get(&account(at)).await {
@@ -136,35 +152,56 @@ async fn compare(ledger: &Ledger, model: &mut Model, context: &str) {
     }
 }
 
+/// Random operations one after the other, compared with the model after most of them.
+async fn agree(
+    redis: &mut impl ConnectionLike,
+    ledger: &Ledger,
+    refusals_to_open: u32,
+    steps: u32,
+) {
+    let seed: u64 = rand::random();
+    let mut random = StdRng::seed_from_u64(seed);
+    let mut model = model(refusals_to_open);
+    for at in 0..TREE.len() {
+        make(ledger, at).await.unwrap();
+    }
+    for step in 0..steps {
+        let op = random_op(&mut random, 0);
+        let context = format!("seed {seed}, step {step}, {op:?}");
+        let answer = run(redis, ledger, op).await.unwrap();
+        assert_eq!(answer, model.apply(op), "{context}");
+        // Nobody looks after every third one, so that other operations meet what has lapsed.
+        if step % 3 != 0 && !matches!(op, Op::Lapse { .. } | Op::Roll { .. }) {
+            compare(ledger, &mut model, &context).await;
+        }
+    }
+    compare(ledger, &mut model, &format!("seed {seed}, end")).await;
+}
+
 #[tokio::test]
 async fn the_ledger_agrees_with_a_simple_model_over_thousands_of_operations() {
     on_every_server(async |store| {
         for round in 0..6 {
-            let seed: u64 = rand::random();
-            let mut random = StdRng::seed_from_u64(seed);
             let refusals_to_open = [0, 3][round % 2];
-            let mut model = model(refusals_to_open);
             let settings = Settings { refusals_to_open, ..Settings::default() };
             let ledger = store.with(settings).await;
             let mut redis = store.server.connect().await;
             let () = store.redis(&["FLUSHALL"]).await;
-            for at in 0..TREE.len() {
-                make(&ledger, at).await.unwrap();
-            }
-            for step in 0..700 {
-                let op = random_op(&mut random, 0);
-                let context = format!("seed {seed}, step {step}, {op:?}");
-                let answer = run(&mut redis, &ledger, op).await.unwrap();
-                assert_eq!(answer, model.apply(op), "{context}");
-                // Nobody looks after every third one, so that other operations meet lapsed holds.
-                if step % 3 != 0 && !matches!(op, Op::Lapse { .. }) {
-                    compare(&ledger, &mut model, &context).await;
-                }
-            }
-            compare(&ledger, &mut model, &format!("seed {seed}, end")).await;
+            agree(&mut redis, &ledger, refusals_to_open, 700).await;
         }
     })
     .await;
+}
+
+#[tokio::test]
+async fn the_ledger_on_a_cluster_agrees_with_the_model_too() {
+    for binary in redis_servers() {
+        println!("on three of {}", binary.display());
+        let cluster = RedisCluster::start(&binary).await;
+        let settings = Settings { refusals_to_open: 3, ..Settings::default() };
+        let ledger = Ledger::with_settings(cluster.connect().await, "airlock", settings);
+        agree(&mut cluster.connect().await, &ledger, 3, 1000).await;
+    }
 }
 
 #[tokio::test]
@@ -192,7 +229,7 @@ async fn cut_connections_count_nothing_twice_and_lose_nothing() {
             for step in 0..1000 {
                 let op = random_op(&mut random, 0);
                 // These ask around the ledger or are not named by an id.
-                if matches!(op, Op::Lapse { .. } | Op::Remake { .. }) {
+                if matches!(op, Op::Lapse { .. } | Op::Roll { .. } | Op::Remake { .. }) {
                     continue;
                 }
                 let context = format!("seed {seed}, step {step}, {op:?}");

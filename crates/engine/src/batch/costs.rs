@@ -36,6 +36,7 @@ pub(super) fn of(run: &Run, batch: &Batch<'_>, progress: &Progress) -> BTreeMap<
             reserved_usd: run.worst_case(&price),
             spent_usd: price.fee.saturating_add(cost(so_far).saturating_sub(before)),
             seconds: (seconds * 1000.0).round() / 1000.0,
+            drift_seconds: None,
             price_digest: prices.digest().to_owned(),
         };
         Some((index, report))

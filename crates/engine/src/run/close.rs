@@ -12,6 +12,9 @@ use serde_json::json;
 use super::{Halt, Patience, Run, Stop, now_ms};
 use crate::faultpoint::{Point, reach};
 
+/// How long the provider may take to say when a sandbox began, which costs its time.
+const PROVIDER_WORD: Duration = Duration::from_secs(2);
+
 /// What a closed run came to.
 #[derive(Debug)]
 pub(crate) struct Closed {
@@ -76,6 +79,7 @@ impl Run {
             self.bill(&bound, killed_at_ms).await?;
         } else {
             self.still_ours().await?;
+            self.provider_start_ms = self.provider_start(&bound.id).await;
             reach(Point::KillBefore).await;
             self.bill(&bound, now_ms()).await?;
             reach(Point::KillBilled).await;
@@ -93,7 +97,16 @@ impl Run {
             self.bill(&bound, bound.lease_until_ms).await?;
         }
         self.live = None;
+        self.provider_start_ms = None;
         Ok(())
+    }
+
+    /// When the provider says that the sandbox began, in ms since 1970, if it says so in time.
+    async fn provider_start(&self, id: &str) -> Option<i64> {
+        match tokio::time::timeout(PROVIDER_WORD, self.core.e2b.get(id)).await {
+            Ok(Ok(info)) => Some(info.started_at.as_millisecond()),
+            Ok(Err(_)) | Err(_) => None,
+        }
     }
 
     /// Kills the bound sandbox, unless it is a shared one. One that cannot be killed is left to its
@@ -128,6 +141,8 @@ impl Run {
             .with("status", status)
             .with("spentUsd", json!(cost.spent_usd))
             .with("seconds", json!(cost.seconds))
+            .with("driftSeconds", json!(cost.drift_seconds))
+            .with("priceDigest", cost.price_digest.as_str())
             .with("attempt", self.attempt.number)
             .with("reattached", self.reattached);
         match tokio::time::timeout(Duration::from_secs(10), self.core.audit.append(event)).await {

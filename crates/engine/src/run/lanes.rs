@@ -79,6 +79,7 @@ impl Run {
             on_their_way: Vec::new(),
             asked: Asked { sandbox: self.asked.sandbox.clone(), hold: false },
             renewal: None,
+            provider_start_ms: None,
             following: None,
             lanes: std::collections::BTreeMap::new(),
             lane_time: std::collections::BTreeMap::new(),

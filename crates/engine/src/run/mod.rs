@@ -171,6 +171,8 @@ pub(crate) struct Run {
     pub(crate) on_their_way: Vec<OnItsWay>,
     /// What this attempt has asked for, whatever came of it.
     pub(crate) asked: Asked,
+    /// When the provider says that the bound sandbox began, once it was asked.
+    pub(crate) provider_start_ms: Option<i64>,
     /// When a renewal of its lease was tried last.
     pub(crate) renewal: Option<Instant>,
     /// The command that is being followed.
@@ -240,6 +242,7 @@ impl Run {
             lanes: BTreeMap::new(),
             lane_time: BTreeMap::new(),
             asked: Asked::default(),
+            provider_start_ms: None,
             renewal: None,
             following: None,
             approved: false,

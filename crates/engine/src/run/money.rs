@@ -30,6 +30,23 @@ pub(crate) struct Bill {
     /// Which of the run's sandboxes it was.
     pub(crate) slot: u32,
     pub(crate) seconds: f64,
+    /// What the provider's times say more than the worker's clock, in seconds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) drift: Option<f64>,
+}
+
+/// Times that are further apart than this come from clocks that disagree, and the worker's own counts.
+const MOST_DRIFT: f64 = 300.0;
+
+impl Bill {
+    /// For a sandbox that lived `own` by the worker's clock, from before it was asked for, and
+    /// `provider` since the provider's own start, where that is known. The provider charges by its own.
+    pub(crate) fn metered(slot: u32, own: Duration, provider: Option<Duration>) -> Self {
+        let own = own.as_secs_f64();
+        let drift = provider.map(|provider| provider.as_secs_f64() - own);
+        let counted = drift.filter(|drift| drift.abs() <= MOST_DRIFT).unwrap_or_default();
+        Self { slot, seconds: own + counted, drift }
+    }
 }
 
 /// The bills of a run, by the sandbox's id.
@@ -39,6 +56,11 @@ pub(crate) type Bills = BTreeMap<String, Bill>;
 pub(crate) fn billed(bills: &Bills) -> Duration {
     let seconds: f64 = bills.values().map(|bill| bill.seconds).sum();
     Duration::try_from_secs_f64(seconds).unwrap_or_default()
+}
+
+/// What the provider's times say more than the worker's clock, in seconds; none where it never said.
+pub(crate) fn drift(bills: &Bills) -> Option<f64> {
+    bills.values().filter_map(|bill| bill.drift).reduce(|one, other| one + other)
 }
 
 /// What the record says is held for a run.
@@ -205,8 +227,11 @@ impl Run {
         let time = billed(&self.bills);
         let actual = self.cost_of(&hold.price, time);
         let what = format!("execution {}", self.execution().short());
-        let settled = self.core.ledger.settle(&self.hold_key(), actual, &what).await?;
+        // The record says that it was held: a ledger that a failover made forget it books all the same.
+        let settled = self.core.ledger.settle_forgotten(&self.hold_key(), actual, &what).await?;
         metrics::spent(if settled.replayed { Usd::ZERO } else { actual });
+        let drift = drift(&self.bills);
+        drift.filter(|_| !settled.replayed).inspect(|drift| metrics::drift(*drift));
         reach(Point::SettleBooked).await;
         let mut warnings = hold.warnings;
         warnings.extend(settled.warnings);
@@ -215,7 +240,8 @@ impl Run {
         let report = CostReport {
             reserved_usd: hold.amount,
             spent_usd: actual,
-            seconds: (time.as_secs_f64() * 1000.0).round() / 1000.0,
+            seconds: millis(time.as_secs_f64()),
+            drift_seconds: drift.map(millis),
             price_digest: self.core.prices.digest().to_owned(),
         };
         Ok((report, settled.status.remaining, warnings))
@@ -224,8 +250,9 @@ impl Run {
     /// Notes that `bound` is charged for its life until `until_ms`, and never beyond its lease.
     pub(crate) async fn bill(&mut self, bound: &BoundSandbox, until_ms: i64) -> Result<(), Halt> {
         let until_ms = until_ms.min(bound.lease_until_ms);
-        let seconds = since(bound.created_at_ms, until_ms).as_secs_f64();
-        self.note_bill(&bound.id, Bill { slot: bound.slot, seconds }).await
+        let own = since(bound.created_at_ms, until_ms);
+        let provider = self.provider_start_ms.map(|began| since(began, until_ms));
+        self.note_bill(&bound.id, Bill::metered(bound.slot, own, provider)).await
     }
 
     /// Notes what a sandbox is charged for. A bill only grows: what was settled by it stays so.
@@ -320,6 +347,11 @@ impl Run {
     }
 }
 
+/// To whole milliseconds.
+fn millis(seconds: f64) -> f64 {
+    (seconds * 1000.0).round() / 1000.0
+}
+
 impl crate::engine::Core {
     /// Makes an account at its first use.
     pub(crate) async fn auto_create(
@@ -333,5 +365,27 @@ impl crate::engine::Core {
             Ok(_) | Err(BudgetError::Conflict { .. }) => Ok(()),
             Err(error) => Err(error.into()),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_providers_times_count_unless_its_clock_is_another() {
+        let seconds = Duration::from_secs_f64;
+        let bill = Bill::metered(0, seconds(60.0), Some(seconds(58.5)));
+        assert_eq!((bill.seconds, bill.drift), (58.5, Some(-1.5)));
+        let bill = Bill::metered(0, seconds(60.0), None);
+        assert_eq!((bill.seconds, bill.drift), (60.0, None));
+        let bill = Bill::metered(0, seconds(60.0), Some(seconds(4000.0)));
+        assert_eq!((bill.seconds, bill.drift), (60.0, Some(3940.0)));
+    }
+
+    #[test]
+    fn bills_that_were_noted_without_a_drift_are_read() {
+        let bill: Bill = serde_json::from_value(json!({ "slot": 1, "seconds": 2.5 })).unwrap();
+        assert_eq!(bill, Bill { slot: 1, seconds: 2.5, drift: None });
     }
 }

@@ -285,8 +285,8 @@ impl Run {
             // A later attempt may have taken it over meanwhile.
             self.still_ours().await?;
             self.core.e2b.kill(&info.id).await?;
-            let seconds = since(info.started_at.as_millisecond(), now_ms()).as_secs_f64();
-            self.note_bill(&info.id, Bill { slot: self.slot(0), seconds }).await?;
+            let time = since(info.started_at.as_millisecond(), now_ms());
+            self.note_bill(&info.id, Bill::metered(self.slot(0), time, None)).await?;
         }
         Ok(())
     }

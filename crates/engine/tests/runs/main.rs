@@ -10,6 +10,7 @@ mod fleet;
 mod floods;
 mod hand_over;
 mod keeper;
+mod money;
 mod proxy;
 mod reaper;
 mod refusals;

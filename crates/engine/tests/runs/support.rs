@@ -207,6 +207,12 @@ impl Rig {
         self.worker().execute(&ctx, input).await
     }
 
+    /// One command of the store's own.
+    pub(crate) async fn redis<T: redis::FromRedisValue>(&self, words: &[&str]) -> T {
+        let mut command = redis::cmd(words[0]);
+        command.arg(&words[1..]).query_async(&mut self.connection.clone()).await.unwrap()
+    }
+
     pub(crate) async fn balance(&self) -> BudgetStatus {
         self.ledger.get(&ACCOUNT.parse().unwrap()).await.unwrap()
     }
