@@ -26,7 +26,7 @@ pub(crate) fn run(args: &RedactArgs) -> Result<(), Error> {
     };
     let report = copy(&redactor)?;
     if let Some(path) = &args.report {
-        let text = json!({ "counts": report.counts }).to_string();
+        let text = json!({ "counts": report.counts, "found": report.found }).to_string();
         std::fs::write(path, text).map_err(|error| {
             Error::failed(format_args!("{} cannot be written: {error}", path.display()))
         })?;

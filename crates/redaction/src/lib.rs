@@ -54,4 +54,4 @@ pub use error::Error;
 pub use known::Refusal;
 pub use names::is_secret_name;
 pub use redactor::{Builder, Redactor, Stream};
-pub use report::Report;
+pub use report::{Found, MOST_FOUND, Report};

@@ -55,6 +55,8 @@ pub(crate) struct Scanner {
     written: usize,
     /// End of the group of spans whose marker was written last.
     masked: usize,
+    /// Bytes of output so far.
+    emitted: usize,
     spans: Vec<Span>,
     pending: Option<Pending>,
     runs: Runs,
@@ -68,6 +70,7 @@ impl Scanner {
             position: 0,
             written: 0,
             masked: 0,
+            emitted: 0,
             spans: Vec::new(),
             pending: None,
             runs: Runs::new(),
@@ -274,20 +277,24 @@ impl Scanner {
         out: &mut Vec<u8>,
     ) {
         crate::work::count(self.spans.len());
+        let before = out.len();
         if self.spans.len() > 1 {
             self.spans.sort_by_key(|s| (s.start, s.rank, Reverse(s.end), s.kind));
         }
         for span in self.spans.iter().take_while(|span| span.start < settled) {
             if span.start < self.masked || span.end <= self.written {
-                self.masked = self.masked.max(span.end);
+                if span.end > self.masked {
+                    self.masked = span.end;
+                    self.report.extend(span.end);
+                }
                 self.written = self.written.max(self.masked);
                 continue;
             }
-            if span.start > self.written {
-                out.extend_from_slice(&bytes[self.written - base..span.start - base]);
-            }
+            let start = span.start.max(self.written);
+            out.extend_from_slice(&bytes[self.written - base..start - base]);
+            let marker = self.emitted + out.len() - before;
+            self.report.add(compiled.kind(span.kind), start, span.end, marker);
             compiled.marker(span.kind, out);
-            self.report.count(compiled.kind(span.kind));
             self.masked = span.end;
             self.written = span.end;
         }
@@ -297,6 +304,7 @@ impl Scanner {
             out.extend_from_slice(&bytes[self.written - base..settled - base]);
             self.written = settled;
         }
+        self.emitted += out.len() - before;
     }
 
     /// The stream pauses without a line's end, as at a prompt: write all but what may be a

@@ -6,13 +6,16 @@
 //! `-- speed`, `-- hostile` and `-- score` print one table each; `AIRLOCK_SEED` chooses
 //! another corpus; `-- corpus DIRECTORY` writes the corpus down for other scanners and
 //! `-- file PATH` measures a text of your own, `-- input TEXT` that text repeated.
+//! `-- labelled FILE...` scores texts that others labelled, `-- misses FILE...` prints what is
+//! missed in them.
 #![expect(clippy::print_stdout, reason = "a bench prints its figures")]
 #![expect(clippy::cast_precision_loss, reason = "figures to three digits")]
 
-#[path = "../tests/corpus/mod.rs"]
+#[path = "../../tests/corpus/mod.rs"]
 mod corpus;
-#[path = "../tests/corpus/hostile.rs"]
+#[path = "../../tests/corpus/hostile.rs"]
 mod hostile;
+mod labelled;
 
 use std::fmt::Write as _;
 use std::hint::black_box;
@@ -45,6 +48,14 @@ fn main() -> ExitCode {
     {
         for path in paths {
             file(path);
+        }
+        return ExitCode::SUCCESS;
+    }
+    if let [command, paths @ ..] = &arguments[..]
+        && (command == "labelled" || command == "misses")
+    {
+        for path in paths {
+            labelled::score(path, command == "misses");
         }
         return ExitCode::SUCCESS;
     }
