@@ -42,7 +42,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
             "airlock-runs",
         ],
     ),
-    ("airlock-workflows", &["airlock-contract"]),
+    ("airlock-workflows", &["airlock-contract", "airlock-redaction"]),
     ("airlock-e2b", &["airlock-proto"]),
     ("airlock-sandbox-host", &[]),
     ("airlock-budget", &["airlock-contract", "airlock-store"]),

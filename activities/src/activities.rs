@@ -2,6 +2,7 @@
 
 use airlock_contract::{Failure, FailureType, names};
 use airlock_engine::{Ending, Engine};
+use futures_util::future::BoxFuture;
 use serde::Serialize;
 use serde_json::Value;
 
@@ -44,15 +45,25 @@ pub(crate) fn admin_queue(engine: &Engine) -> Registry {
         .with(names::LIST_APPROVALS, with(engine, approval::list_approvals))
 }
 
-/// `activity` with its engine.
-fn with<A, R>(engine: &Engine, activity: A) -> impl Fn(Context, Value) -> R + Send + Sync + 'static
+/// `activity` with its engine. However it ends, the engine looks at the answer once more before it
+/// goes into a history.
+fn with<A, R>(
+    engine: &Engine,
+    activity: A,
+) -> impl Fn(Context, Value) -> Ended + Send + Sync + 'static
 where
     A: Fn(Engine, Context, Value) -> R + Send + Sync + 'static,
-    R: 'static,
+    R: Future<Output = Result<Value, Ending>> + Send + 'static,
 {
     let engine = engine.clone();
-    move |context, input| activity(engine.clone(), context, input)
+    move |context, input| {
+        let ended = activity(engine.clone(), context, input);
+        let engine = engine.clone();
+        Box::pin(async move { engine.clean_ending(ended.await) })
+    }
 }
+
+type Ended = BoxFuture<'static, Result<Value, Ending>>;
 
 /// An output of the engine as JSON.
 pub(crate) fn json<T: Serialize>(output: Result<T, Failure>) -> Result<Value, Ending> {

@@ -3,7 +3,7 @@
 use std::io::{BufRead, Write};
 
 use airlock_contract::{CheckPolicyInput, Failure, FailureType, PolicyDecision, PolicyOutcome};
-use airlock_engine::decide;
+use airlock_engine::{decide, redacted};
 use airlock_policy::Gate;
 use serde_json::{Map, Value, json};
 
@@ -38,7 +38,7 @@ pub(crate) fn run(args: &CheckArgs, json: bool) -> Result<(), Error> {
 
 pub(super) fn one(gate: &Gate, input: &Value) -> Result<PolicyDecision, Failure> {
     let input = CheckPolicyInput::parse(input)?;
-    decide(gate, &input)
+    Ok(redacted(decide(gate, &input)?, output::redactor()))
 }
 
 /// The same object with `decision` added, line by line, as fast as it goes.

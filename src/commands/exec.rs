@@ -74,8 +74,9 @@ fn start(args: &ExecArgs) -> Result<Start, Error> {
         };
         input["env"][name] = json!(value);
     }
-    let mut summary: String = command.chars().take(80).collect();
-    summary = airlock_redaction::Redactor::builtin().redact(&summary).into_owned();
+    // Redacted before it is cut: half a secret looks like none.
+    let summary = airlock_redaction::Redactor::builtin().redact(&command);
+    let summary: String = summary.chars().take(80).collect();
     Ok(Start {
         mode: Mode::Activity,
         type_name: names::SAFE_EXECUTE_CODE.to_owned(),
@@ -173,7 +174,7 @@ fn report(outcome: Outcome, json: bool) -> Result<(), Error> {
             if json {
                 output::json(&json!({"cancelled": details}))?;
             } else if let Some(text) = details.as_ref().and_then(|d| d["stdout"].as_str()) {
-                std::io::stdout().lock().write_all(text.as_bytes())?;
+                output::stream(text, &mut std::io::stdout().lock())?;
             }
             Err(Error::new(Exit::Code(130), "cancelled"))
         }
@@ -203,8 +204,8 @@ fn completed(value: Value, json: bool) -> Result<(), Error> {
 }
 
 fn show(result: &ExecuteResult) -> Result<(), Error> {
-    std::io::stdout().lock().write_all(result.stdout.as_bytes())?;
-    std::io::stderr().lock().write_all(result.stderr.as_bytes())?;
+    output::stream(&result.stdout, &mut std::io::stdout().lock())?;
+    output::stream(&result.stderr, &mut std::io::stderr().lock())?;
     if let Some(plan) = &result.plan {
         for step in &plan.steps {
             output::line(step)?;

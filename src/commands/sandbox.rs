@@ -62,10 +62,10 @@ fn tell(host: &Host, made: Option<&SecretString>, json: bool) -> Result<(), Erro
     let url = format!("http://{}", host.local_addr());
     let made = made.map(ExposeSecret::expose_secret);
     if json {
-        return output::json(&json!({"apiUrl": url, "sandboxUrl": url, "apiKey": made}));
+        return output::json_as_it_is(&json!({"apiUrl": url, "sandboxUrl": url, "apiKey": made}));
     }
     output::line(format_args!("export E2B_API_URL={url}\nexport E2B_SANDBOX_URL={url}"))?;
-    made.map_or(Ok(()), |key| output::line(format_args!("export E2B_API_KEY={key}")))
+    made.map_or(Ok(()), |key| output::line_as_it_is(format_args!("export E2B_API_KEY={key}")))
 }
 
 fn client(args: &SandboxClientArgs) -> Result<Client, Error> {

@@ -23,6 +23,7 @@ use crate::cli::{DevArgs, LogFormat};
 use crate::commands::worker;
 use crate::drain::{Signals, Tasks};
 use crate::exit::Error;
+use crate::wiring::secrets::own_secrets;
 use crate::{config, output, telemetry};
 use ports::Ports;
 use ready::{Ready, ReadySandboxHost, ReadyTemporal};
@@ -40,7 +41,8 @@ pub(crate) async fn run(args: &DevArgs, json: bool) -> Result<(), Error> {
         ttl: None,
     });
     let ports = Ports::choose(&args.ports)?;
-    telemetry::init(LogFormat::Auto, &config.redactor, true);
+    let redactor = config.redactor.with_values(own_secrets());
+    telemetry::init(LogFormat::Auto, &redactor, true);
     let mut signals = Signals::listen()?;
     // `make dev` in a closed terminal, or a test that was killed, must leave nothing behind.
     set_pdeathsig(Signal::SIGTERM).map_err(Error::failed)?;
@@ -155,7 +157,7 @@ impl Stack {
         signals: &mut Signals,
     ) -> Result<(), Error> {
         if json {
-            output::json(ready)?;
+            output::json_as_it_is(ready)?;
         } else {
             output::line(welcome(ready))?;
         }

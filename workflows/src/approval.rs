@@ -4,6 +4,8 @@ use airlock_contract::ApprovalRequest;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use crate::options::redact;
+
 /// Where a workflow is.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -103,7 +105,7 @@ impl Desk {
     /// Takes an answer; one that cannot be taken is dropped, as a signal has nobody to tell.
     pub(crate) fn answer(&mut self, verdict: Verdict, answer: Answer) -> Status {
         if self.check(&answer).is_ok() {
-            self.status.answered_by = Some(answer.by.clone());
+            self.status.answered_by = Some(redact(&answer.by));
             self.verdict = Some((verdict, answer));
         }
         self.status.clone()

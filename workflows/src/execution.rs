@@ -160,12 +160,12 @@ fn needed_approval(error: ActivityExecutionError) -> WorkflowResult<ApprovalRequ
 }
 
 fn rejected(answer: &Answer) -> ApplicationFailure {
-    let by = answer.by.as_str();
-    let message = match answer.reason.trim() {
+    let (by, reason) = (options::redact(&answer.by), options::redact(&answer.reason));
+    let message = match reason.trim() {
         "" => format!("rejected by {by}"),
         reason => format!("rejected by {by}: {reason}"),
     };
-    failure(message, json!({ "rejectedBy": by, "reason": answer.reason }))
+    failure(message, json!({ "rejectedBy": by, "reason": reason }))
 }
 
 fn invalid(message: &str) -> ApplicationFailure {

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use airlock_contract::ExecuteInput;
+use airlock_redaction::Redactor;
 use serde_json::Value;
 use temporalio_workflow::{
     ActivityCancellationType, ActivityOptions, RetryPolicy, WorkflowCancellationToken,
@@ -91,6 +92,12 @@ fn timeout_ms(input: &Value) -> u64 {
     all.clamp(COMMANDS_AT_LEAST, LONGEST_MS)
 }
 
+/// What a workflow writes into its history passes here. The rules may differ between versions of a
+/// worker: nothing that a replay compares may depend on the text.
+pub(crate) fn redact(text: &str) -> String {
+    Redactor::builtin().redact(text).into_owned()
+}
+
 /// One line for the UI. The command itself is in the input beside it.
 fn summary(input: &Value) -> String {
     let text = match input.get("commands").and_then(Value::as_array) {
@@ -102,6 +109,8 @@ fn summary(input: &Value) -> String {
             .unwrap_or_default()
             .to_owned(),
     };
+    // Redacted before it is cut: half a secret looks like none.
+    let text = redact(&text);
     let line = text.lines().next().unwrap_or_default();
     line.chars().take(80).collect()
 }

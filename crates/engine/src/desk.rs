@@ -17,6 +17,7 @@ use airlock_contract::{
 };
 use serde_json::Value;
 
+use crate::clean::{check_names, clean_text};
 use crate::failure;
 
 /// Where accounts are made, read and changed. All inputs are the raw JSON of their contract type, so
@@ -39,6 +40,7 @@ impl Desk {
     /// # Errors
     /// `InvalidInput`; `Conflict` if it exists with other settings.
     pub async fn create(&self, input: &Value) -> Result<BudgetStatus, Failure> {
+        check_names(input)?;
         let input = CreateBudgetInput::parse(input)?;
         let plain = NewBudget::new(input.run_id, input.limit);
         let new = NewBudget {
@@ -56,6 +58,7 @@ impl Desk {
     /// # Errors
     /// `InvalidInput`, `BudgetNotFound`.
     pub async fn get(&self, input: &Value) -> Result<BudgetStatus, Failure> {
+        check_names(input)?;
         let input = GetBudgetInput::parse(input)?;
         self.ledger.get(&input.run_id).await.map_err(failure::budget)
     }
@@ -65,6 +68,7 @@ impl Desk {
     /// # Errors
     /// `InvalidInput`, `BudgetNotFound`.
     pub async fn can_spend(&self, input: &Value) -> Result<CanSpend, Failure> {
+        check_names(input)?;
         let input = CanSpendInput::parse(input)?;
         self.ledger.can_spend(&input.run_id, input.amount).await.map_err(failure::budget)
     }
@@ -79,9 +83,11 @@ impl Desk {
         input: &Value,
         default_key: Option<&str>,
     ) -> Result<BudgetStatus, Failure> {
+        check_names(input)?;
         let input = SpendBudgetInput::parse(input)?;
         let key = input.idempotency_key.as_deref().or(default_key);
-        let what = input.description.as_deref();
+        let what = input.description.as_deref().map(clean_text);
+        let what = what.as_deref();
         self.ledger.spend(&input.run_id, input.amount, key, what).await.map_err(failure::budget)
     }
 
@@ -91,6 +97,7 @@ impl Desk {
     /// `InvalidInput`, `BudgetNotFound`, `BudgetExceeded`, `CircuitOpen`; `Conflict` for an id that
     /// holds another amount.
     pub async fn reserve(&self, input: &Value) -> Result<BudgetHold, Failure> {
+        check_names(input)?;
         let HoldBudgetInput { run_id, hold_id, amount, lease_seconds } =
             HoldBudgetInput::parse(input)?;
         let held = self.ledger.reserve(&own(run_id, &hold_id), amount, lease(lease_seconds)).await;
@@ -102,6 +109,7 @@ impl Desk {
     /// # Errors
     /// As [`reserve`](Self::reserve); `InvalidInput` also for an id that holds nothing.
     pub async fn extend(&self, input: &Value) -> Result<BudgetHold, Failure> {
+        check_names(input)?;
         let HoldBudgetInput { run_id, hold_id, amount, lease_seconds } =
             HoldBudgetInput::parse(input)?;
         let held = self.ledger.extend(&own(run_id, &hold_id), amount, lease(lease_seconds)).await;
@@ -114,9 +122,10 @@ impl Desk {
     /// `InvalidInput`, also for an id that holds nothing; `BudgetNotFound`; `Conflict` for a hold that
     /// was settled with another amount or voided.
     pub async fn settle(&self, input: &Value) -> Result<BudgetSettlement, Failure> {
+        check_names(input)?;
         let SettleBudgetInput { run_id, hold_id, amount, description } =
             SettleBudgetInput::parse(input)?;
-        let what = description.unwrap_or_default();
+        let what = clean_text(&description.unwrap_or_default());
         let settled = self.ledger.settle(&own(run_id, &hold_id), amount, &what).await;
         let settled = settled.map_err(failure::budget)?;
         Ok(BudgetSettlement {
@@ -135,6 +144,7 @@ impl Desk {
     /// # Errors
     /// `InvalidInput`, `BudgetNotFound`; `Conflict` for a hold that was settled.
     pub async fn void(&self, input: &Value) -> Result<BudgetStatus, Failure> {
+        check_names(input)?;
         let VoidBudgetInput { run_id, hold_id } = VoidBudgetInput::parse(input)?;
         self.ledger.void(&own(run_id, &hold_id)).await.map_err(failure::budget)
     }
@@ -150,6 +160,7 @@ impl Desk {
         input: &Value,
         default_key: Option<&str>,
     ) -> Result<BudgetStatus, Failure> {
+        check_names(input)?;
         let TopUpBudgetInput { run_id, amount, idempotency_key } = TopUpBudgetInput::parse(input)?;
         let key = idempotency_key.as_deref().or(default_key);
         let event = Event::new("budget.top_up").with("amount", amount.to_string());
@@ -162,6 +173,7 @@ impl Desk {
     /// # Errors
     /// `InvalidInput`, `BudgetNotFound`, `AuditUnavailable`.
     pub async fn reset_circuit(&self, input: &Value) -> Result<BudgetStatus, Failure> {
+        check_names(input)?;
         let GetBudgetInput { run_id } = GetBudgetInput::parse(input)?;
         self.record(Event::new("budget.reset_circuit"), &run_id).await?;
         self.ledger.reset_circuit(&run_id).await.map_err(failure::budget)
@@ -172,6 +184,7 @@ impl Desk {
     /// # Errors
     /// `InvalidInput`, `BudgetNotFound`, `AuditUnavailable`; `Conflict` while money is held.
     pub async fn delete(&self, input: &Value) -> Result<DeletedBudget, Failure> {
+        check_names(input)?;
         let GetBudgetInput { run_id } = GetBudgetInput::parse(input)?;
         self.record(Event::new("budget.delete"), &run_id).await?;
         self.ledger.delete(&run_id).await.map_err(failure::budget)?;
@@ -183,6 +196,7 @@ impl Desk {
     /// # Errors
     /// `InvalidInput`.
     pub async fn list(&self, input: &Value) -> Result<BudgetList, Failure> {
+        check_names(input)?;
         let ListBudgetsInput { family, limit } = ListBudgetsInput::parse(input)?;
         let most = count(limit.unwrap_or(ListBudgetsInput::DEFAULT_LIMIT));
         let family = family.as_ref().map(AccountId::as_str);
@@ -198,6 +212,7 @@ impl Desk {
     /// # Errors
     /// `InvalidInput`, `BudgetNotFound`.
     pub async fn history(&self, input: &Value) -> Result<BudgetLedger, Failure> {
+        check_names(input)?;
         let BudgetLedgerInput { run_id, limit } = BudgetLedgerInput::parse(input)?;
         let most = count(limit.unwrap_or(BudgetLedgerInput::DEFAULT_LIMIT));
         let entries = self.ledger.history(&run_id, most).await.map_err(failure::budget)?;

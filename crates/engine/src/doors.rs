@@ -26,6 +26,7 @@ impl Engine {
     /// # Errors
     /// `InvalidInput`, or `AuditUnavailable`.
     pub async fn check_policy(&self, input: &Value) -> Result<PolicyDecision, Failure> {
+        self.core.check_names(input)?;
         let input = CheckPolicyInput::parse(input)?;
         let decision = run::decide(&self.core.gate(), &input)?;
         let decision = run::redacted(decision, &self.core.redactor());

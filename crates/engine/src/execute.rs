@@ -38,6 +38,7 @@ impl Engine {
     pub async fn execute(&self, ctx: &dyn RunContext, input: Value) -> Result<Value, Ending> {
         reach(Point::ValidateBefore).await;
         let limits = &self.core.config.limits;
+        self.core.check_names(&input)?;
         let parsed = ExecuteInput::parse(&input, limits).map_err(Failure::from)?;
         drop(input);
         self.execute_input(ctx, parsed).await
@@ -232,7 +233,7 @@ impl Run {
         SandboxSpec {
             template: self.core.template(input.template.as_ref()),
             network: run::network(self.core.gate().network(), asked, &granted),
-            labels: input.labels.clone(),
+            labels: self.labels(input),
             envs: BTreeMap::new(),
             slot,
         }
@@ -244,6 +245,12 @@ impl Run {
             Some(borrowed) => borrowed.fixed().template.clone(),
             None => self.core.template(input.template.as_ref()),
         }
+    }
+
+    /// The run's labels without secrets: they go to the audit log and to the provider.
+    pub(crate) fn labels(&self, input: &ExecuteInput) -> BTreeMap<String, String> {
+        let clean = |text: &String| self.redactor.redact(text).into_owned();
+        input.labels.iter().map(|(name, value)| (clean(name), clean(value))).collect()
     }
 
     /// A result that says nothing yet.

@@ -2,8 +2,12 @@
 
 use serde_json::{Map, Value};
 
-/// `runId` -> `run_id`.
+/// `runId` -> `run_id`. A name that is in another case is the caller's own and stays: it may be a
+/// secret, and must be found as one.
 pub(crate) fn snake(name: &str) -> String {
+    if name.contains('_') {
+        return name.to_owned();
+    }
     let mut snake = String::with_capacity(name.len() + 4);
     for c in name.chars() {
         if c.is_ascii_uppercase() {
@@ -14,8 +18,11 @@ pub(crate) fn snake(name: &str) -> String {
     snake
 }
 
-/// `run_id` -> `runId`.
+/// `run_id` -> `runId`. A name with capitals stays as it is.
 pub(crate) fn camel(name: &str) -> String {
+    if name.contains(|c: char| c.is_ascii_uppercase()) {
+        return name.to_owned();
+    }
     let mut camel = String::with_capacity(name.len());
     let mut up = false;
     for c in name.chars() {
@@ -68,6 +75,7 @@ mod tests {
         {
             assert_eq!((snake(one).as_str(), camel(other).as_str()), (other, one));
         }
+        assert_eq!((snake("aB_cD"), camel("aB_cD")), ("aB_cD".into(), "aB_cD".into()));
     }
 
     #[test]

@@ -19,6 +19,9 @@ use crate::names::{camel, to_camel, to_snake};
 use crate::problem::Problem;
 use crate::{MAX_BODY_BYTES, auth};
 
+/// An answer is never larger: lists have limits.
+const MAX_ANSWER_BYTES: usize = 64 * 1024 * 1024;
+
 type Answer = Result<Response, Problem>;
 
 /// All routes; those but health and readiness ask for `token` if there is one.
@@ -49,7 +52,8 @@ pub(crate) fn router(
         .layer(DefaultBodyLimit::max(MAX_BODY_BYTES))
         .with_state(engine.clone())
         .route("/metrics", get(render_metrics).with_state(metrics))
-        .layer(middleware::from_fn_with_state(token, auth::require));
+        .layer(middleware::from_fn_with_state(token, auth::require))
+        .layer(middleware::map_response_with_state(engine.clone(), clean));
     Router::new()
         .route("/healthz", get(async || Json(json!({ "status": "ok" }))))
         .route("/readyz", get(ready))
@@ -59,6 +63,23 @@ pub(crate) fn router(
         .method_not_allowed_fallback(async || {
             problem(StatusCode::METHOD_NOT_ALLOWED, "this path takes another method")
         })
+}
+
+/// The last look at every answer: no JSON and no text goes out with a secret in it.
+async fn clean(State(engine): State<Engine>, response: Response) -> Response {
+    let (mut parts, body) = response.into_parts();
+    let Ok(body) = axum::body::to_bytes(body, MAX_ANSWER_BYTES).await else {
+        return problem(StatusCode::INTERNAL_SERVER_ERROR, "the answer cannot be shown");
+    };
+    let clean = match serde_json::from_slice::<Value>(&body) {
+        Ok(mut value) => {
+            engine.clean(&mut value);
+            value.to_string().into_bytes()
+        }
+        Err(_) => engine.clean_bytes(&body),
+    };
+    parts.headers.remove(header::CONTENT_LENGTH);
+    Response::from_parts(parts, clean.into())
 }
 
 fn problem(status: StatusCode, detail: &str) -> Response {

@@ -50,7 +50,7 @@ impl Class {
     /// Classes whose runs are remembered; those after it are asked for single bytes.
     pub(crate) const COUNT: usize = 18;
 
-    /// What no mark of a placeholder begins with: all but `[${*` and `x`, `y`, `p`, `r`.
+    /// What no mark of a placeholder begins with: all but `[${*E` and `x`, `y`, `p`, `r`.
     pub(crate) const UNMARKED: Self = Self(18);
     /// Vowels, `y` too.
     pub(crate) const VOWEL: Self = Self(19);
@@ -159,10 +159,11 @@ const fn bits(b: u8) -> u32 {
         )
         | flag(matches!(b, b'w'..=b'z' | b'0'..=b'5'), Class::DIGITS)
         | flag(
-            !matches!(
-                b.to_ascii_lowercase(),
-                b'[' | b'$' | b'{' | b'*' | b'x' | b'y' | b'p' | b'r'
-            ),
+            b != b'E'
+                && !matches!(
+                    b.to_ascii_lowercase(),
+                    b'[' | b'$' | b'{' | b'*' | b'x' | b'y' | b'p' | b'r'
+                ),
             Class::UNMARKED,
         )
         | flag(

@@ -14,7 +14,7 @@ use crate::shape::Shape;
 use crate::shapes::SHAPES;
 
 /// The kind of a known value.
-const KNOWN: &str = "known_value";
+pub(crate) const KNOWN: &str = "known_value";
 
 /// Rules, index and names of kinds.
 #[derive(Clone, Debug)]
@@ -170,6 +170,13 @@ impl Compiled {
 
     pub(crate) fn kind(&self, kind: u16) -> &str {
         &self.kinds[usize::from(kind)]
+    }
+
+    /// `kind`, if all its rules go by the look of a secret and not by what it stands under.
+    pub(crate) fn kind_by_look(&self, kind: &str) -> Option<&str> {
+        let number = self.find_kind(kind)?;
+        let by_look = |anchor: &Anchor| anchor.kind != number || anchor.rank <= RANK_KNOWN;
+        self.index.anchors().iter().all(by_look).then(|| self.kind(number))
     }
 
     pub(crate) fn find_kind(&self, kind: &str) -> Option<u16> {

@@ -4,10 +4,16 @@
 //! allowed suffix (`_key`, `_id`, not `_path`). Then a separator (`=`, `:`, `=>`, the
 //! blank after `--flag`), then a value with its own terminator, then the gate.
 
+mod parts;
+mod separator;
+mod value;
+
 use crate::class::Class;
 use crate::gate::{self, Trust};
-use crate::lists::Words;
 use crate::text::{Text, Verdict};
+use parts::{HARMLESS, NOT_SECRET, SUFFIXES};
+use separator::{LONGEST_SEPARATOR, may_separate, separator};
+pub(crate) use value::value;
 
 /// A word that names secrets.
 #[derive(Clone, Copy, Debug)]
@@ -42,6 +48,25 @@ pub(crate) const WORDS: &[Word] = &[
     word("password", "passcode", Trust::Strong),
     bounded("password", "pwd", Trust::Strong),
     bounded("password", "pass", Trust::Strong),
+    bounded("password", "psk", Trust::Strong),
+    word("password", "storepass", Trust::Strong),
+    word("password", "keypass", Trust::Strong),
+    word("password", "requirepass", Trust::Strong),
+    word("password", "masterauth", Trust::Strong),
+    word("password", "dbpass", Trust::Strong),
+    word("password", "userpass", Trust::Strong),
+    word("password", "rootpass", Trust::Strong),
+    word("password", "smtppass", Trust::Strong),
+    word("password", "identified by", Trust::Strong),
+    word("secret", "setcookie", Trust::Strong),
+    word("secret", "unseal key 1", Trust::Strong),
+    word("secret", "unseal key 2", Trust::Strong),
+    word("secret", "unseal key 3", Trust::Strong),
+    word("secret", "unseal key 4", Trust::Strong),
+    word("secret", "unseal key 5", Trust::Strong),
+    word("secret", "validationkey", Trust::Strong),
+    word("secret", "decryptionkey", Trust::Strong),
+    word("private_key", "client-key-data", Trust::Strong),
     upper("password", "_PW"),
     upper("secret", "_KEY"),
     upper("token", "_PAT"),
@@ -88,176 +113,7 @@ pub(crate) const WORDS: &[Word] = &[
     word("secret", "jwt_key", Trust::Strong),
 ];
 
-/// Parts that may follow the word in an identifier.
-static SUFFIXES: Words = Words::by_first(&[
-    "0",
-    "1",
-    "2",
-    "3",
-    "4",
-    "5",
-    "6",
-    "7",
-    "8",
-    "9",
-    "access",
-    "api",
-    "auth",
-    "admin",
-    "app",
-    "base64",
-    "b64",
-    "base",
-    "current",
-    "development",
-    "dev",
-    "default",
-    "db",
-    "id",
-    "key",
-    "live",
-    "new",
-    "old",
-    "password",
-    "plaintext",
-    "plain",
-    "previous",
-    "production",
-    "prod",
-    "primary",
-    "raw",
-    "root",
-    "secret",
-    "string",
-    "salt",
-    "staging",
-    "secondary",
-    "s",
-    "token",
-    "testing",
-    "test",
-    "user",
-    "value",
-]);
-
-/// Last parts of an environment variable's name that make it no secret.
-static NOT_SECRET: Words = Words::by_first(&[
-    "age",
-    "arn",
-    "algorithm",
-    "alg",
-    "audience",
-    "bits",
-    "count",
-    "dir",
-    "driver",
-    "duration",
-    "expiry",
-    "expires",
-    "expiration",
-    "enabled",
-    "endpoint",
-    "file",
-    "field",
-    "format",
-    "host",
-    "header",
-    "issuer",
-    "interval",
-    "length",
-    "len",
-    "limit",
-    "limits",
-    "lifetime",
-    "min",
-    "max",
-    "method",
-    "manager",
-    "mode",
-    "name",
-    "path",
-    "port",
-    "policy",
-    "prefix",
-    "provider",
-    "required",
-    "rotation",
-    "region",
-    "rounds",
-    "suffix",
-    "size",
-    "store",
-    "sock",
-    "socket",
-    "strength",
-    "ttl",
-    "type",
-    "timeout",
-    "url",
-    "uri",
-    "version",
-]);
-
-/// What before the word makes it harmless: pagination, counts, public halves.
-static HARMLESS: Words = Words::by_last(&[
-    "pub",
-    "sync",
-    "public",
-    "pad",
-    "cached",
-    "keyboard",
-    "page",
-    "continue",
-    "cache",
-    "publishable",
-    "hide",
-    "toggle",
-    "anti",
-    "unk",
-    "mask",
-    "total",
-    "num",
-    "com",
-    "pagination",
-    "continuation",
-    "min",
-    "completion",
-    "foreign",
-    "partition",
-    "cancellation",
-    "no",
-    "sep",
-    "stop",
-    "http",
-    "sur",
-    "eos",
-    "bos",
-    "cls",
-    "has",
-    "is",
-    "tres",
-    "tokens",
-    "next",
-    "prompt",
-    "input",
-    "output",
-    "forgot",
-    "sort",
-    "object",
-    "count",
-    "user_agent",
-    "show",
-    "max",
-    "by",
-    "primary",
-]);
-
 const LONGEST_SUFFIX: usize = 40;
-const LONGEST_SEPARATOR: usize = 40;
-/// A value longer than this is taken whole, without looking for its end.
-const LONGEST_VALUE: usize = 4096;
-/// Bytes of an unquoted value that are searched for its end.
-const LONGEST_CUT: usize = 1024;
 
 impl Word {
     pub(crate) fn verify(&self, text: &mut Text<'_>, at: usize) -> Verdict {
@@ -271,8 +127,10 @@ impl Word {
         }
         let name_end = end + suffix;
         if name_end + LONGEST_SEPARATOR > text.end() && !text.complete() {
-            let harmless = self.left(text, at).is_none();
-            return if harmless { Verdict::No } else { undecided(text, name_end) };
+            return match self.left(text, at) {
+                Some(left) => undecided(text, at - left.len(), name_end),
+                None => Verdict::No,
+            };
         }
         let rest = text.slice(name_end, name_end + LONGEST_SEPARATOR);
         // Most words in a text are followed by nothing that separates a name from a value.
@@ -286,7 +144,9 @@ impl Word {
         let Some(left) = self.left(text, at) else { return Verdict::No };
         let name = &text.slice(at - left.len(), name_end);
         let before = text.previous(at - left.len());
-        let Some(separator) = separator(rest, name, before) else { return Verdict::No };
+        let Some(separator) = separator(rest, name, before) else {
+            return Verdict::No;
+        };
         let env = separator.tight && !name.iter().any(|b| b.is_ascii_lowercase() || *b == b'-');
         if (self.upper && !env) || !self.suffix(text.slice(end, name_end), env) {
             return Verdict::No;
@@ -295,6 +155,11 @@ impl Word {
         let trust = if literal { Trust::Env } else { self.trust };
         match value(text, name_end + separator.length, trust) {
             Verdict::Hit { end, .. } if separator.tag && text.slice(end, end + 2) != b"</" => {
+                Verdict::No
+            }
+            Verdict::Hit { start, end }
+                if separator.loose && !gate::stands_alone(text.slice(start, end)) =>
+            {
                 Verdict::No
             }
             verdict => verdict,
@@ -316,10 +181,15 @@ impl Word {
                 return None;
             }
         }
-        // A name whose beginning was replaced was judged before that.
-        if before[..before.len() - left.len()].ends_with(b"]")
-            && memchr::memmem::find(before, b"[REDACTED:").is_some()
+        let outer = &before[..before.len() - left.len()];
+        // A digest of a file, a part of an identifier with colons.
+        if outer.ends_with(b"checksum/")
+            || matches!(outer, [.., digit, b':'] if digit.is_ascii_digit())
         {
+            return None;
+        }
+        // A name whose beginning was replaced was judged before that.
+        if outer.ends_with(b"]") && memchr::memmem::find(before, b"[REDACTED:").is_some() {
             return None;
         }
         let trimmed = match left {
@@ -345,6 +215,12 @@ impl Word {
                 || (suffix[0] == b'_' || self.literal.len() > 4)
                     && !words.iter().any(|n| last.eq_ignore_ascii_case(n.as_bytes()));
         }
+        // The id of a key is none, but for those of access keys.
+        let keyed = self.literal.ends_with("key") && self.kind != "access_key";
+        if keyed && matches!(suffix, [b'_' | b'-', b'i' | b'I', b'd' | b'D'] | [b'I', b'd' | b'D'])
+        {
+            return false;
+        }
         let mut rest = suffix;
         while !rest.is_empty() {
             let part = match rest {
@@ -362,207 +238,10 @@ impl Word {
     }
 }
 
-/// Whether a separator may begin with this byte.
-fn may_separate(b: u8) -> bool {
-    matches!(b, b' ' | b'\t' | b'=' | b':' | b'"' | b'\'' | b'`' | b'\\' | b'-' | b'>' | b'|')
-}
-
 /// Waits for the separator. What follows one already seen is held, the prompt itself not.
-fn undecided(text: &Text<'_>, name_end: usize) -> Verdict {
-    let rest = text.rest(name_end);
-    let skipped = rest
-        .iter()
-        .position(|b| !matches!(b, b'"' | b'\'' | b'\\' | b' ' | b'\t' | b'=' | b':' | b'>' | b']'))
-        .unwrap_or(rest.len());
-    let separated = rest[..skipped].iter().any(|b| matches!(b, b'=' | b':'));
-    let start = if separated { name_end + skipped } else { text.end() };
+fn undecided(text: &Text<'_>, name_start: usize, name_end: usize) -> Verdict {
+    let name = text.slice(name_start, name_end);
+    let found = separator(text.rest(name_end), name, text.previous(name_start));
+    let start = found.map_or(text.end(), |separator| name_end + separator.length);
     Verdict::More { start, from: text.end(), class: None }
-}
-
-struct Separator {
-    length: usize,
-    /// `=` without blanks: as in an environment.
-    tight: bool,
-    /// The end of an opening tag: a closing one must follow the value.
-    tag: bool,
-}
-
-fn separator(rest: &[u8], name: &[u8], before: Option<u8>) -> Option<Separator> {
-    let blanks = |at: usize| {
-        rest[at..].iter().position(|b| !matches!(b, b' ' | b'\t')).unwrap_or(rest.len() - at)
-    };
-    let mut at = rest.iter().position(|b| *b != b'\\')?;
-    if matches!(rest.get(at), Some(b'"' | b'\'' | b'`')) {
-        at += 1;
-        if rest.get(at) == Some(&b']') {
-            at += 1;
-        }
-    } else if at > 0 {
-        return None;
-    }
-    let gap = blanks(at);
-    let sign = at + gap;
-    let flag = name.starts_with(b"--") || name.starts_with(b"-") && name.len() > 3;
-    let (length, tight) = match &rest[sign..] {
-        [b'=', b'=', ..] | [b'=', b'~', b' ', ..] | [b':', b':', ..] | [b'|', b'|', ..] => {
-            return None;
-        }
-        [b'=' | b'-', b'>', ..] | [b':', b'=', ..] => (2, false),
-        [b'=', ..] => (1, at == 0 && gap == 0),
-        [b':', ..] => (1, false),
-        [b'|', ..] if gap > 0 => (1, false),
-        [b'>', ..] if before == Some(b'<') && gap == 0 => (1, false),
-        [_, ..] if flag && gap > 0 => (0, false),
-        _ => return None,
-    };
-    let tag = rest[sign] == b'>';
-    let after = blanks(sign + length);
-    let length = sign + length + after;
-    let length = if rest[sign] == b':' { length + annotation(&rest[length..]) } else { length };
-    (length < rest.len() || rest.len() < LONGEST_SEPARATOR).then_some(Separator {
-        length,
-        tight: tight && after == 0,
-        tag,
-    })
-}
-
-/// Length of a type between a colon and an equals sign: `password: str = ...`.
-fn annotation(rest: &[u8]) -> usize {
-    let of_type = |b: &&u8| {
-        Class::ALNUM.has(**b)
-            || matches!(**b, b'_' | b'&' | b'[' | b']' | b'<' | b'>' | b'.' | b'|' | b' ')
-    };
-    let length = rest.iter().take_while(of_type).count();
-    match &rest[length..] {
-        [b'=', next, ..]
-            if !matches!(next, b'=' | b'>') && length > 2 && rest[length - 1] == b' ' =>
-        {
-            length + 1 + rest[length + 1..].iter().take_while(|b| **b == b' ').count()
-        }
-        _ => 0,
-    }
-}
-
-/// A value that begins at `at`.
-pub(crate) fn value(text: &mut Text<'_>, at: usize, trust: Trust) -> Verdict {
-    let lead = text.slice(at, at + 8);
-    let prefix = match lead {
-        [b'b' | b'f' | b'r' | b'u' | b'@' | b'$', b'"' | b'\'', ..] => 1,
-        _ => 0,
-    };
-    let slashes = lead[prefix.min(lead.len())..].iter().take_while(|b| **b == b'\\').count();
-    let open = at + prefix + slashes;
-    match text.get(open) {
-        Some(quote @ (b'"' | b'\'' | b'`')) => quoted(text, open + 1, quote, slashes > 0, trust),
-        _ if slashes > 0 && open == text.end() && !text.complete() => {
-            Verdict::More { start: at, from: text.end(), class: None }
-        }
-        _ => unquoted(text, at, trust),
-    }
-}
-
-fn quoted(text: &mut Text<'_>, start: usize, quote: u8, escaped: bool, trust: Trust) -> Verdict {
-    let rest = text.slice(start, start + LONGEST_VALUE);
-    let mut at = 0;
-    while let Some(length) =
-        memchr::memchr3(quote, b'\n', b'\\', rest.get(at..).unwrap_or_default())
-    {
-        at += length;
-        if rest[at] != b'\\' {
-            break;
-        }
-        let slashes = rest[at..].iter().take_while(|b| **b == b'\\').count();
-        if escaped && rest.get(at + slashes) == Some(&quote) {
-            break;
-        }
-        at += if escaped { slashes } else { 2 };
-    }
-    crate::work::count(at / 8);
-    if !matches!(rest.get(at), Some(b) if *b == quote || matches!(b, b'\n' | b'\\')) {
-        at = rest.len();
-    }
-    let at = at.min(rest.len());
-    if at == rest.len() {
-        if rest.len() == LONGEST_VALUE {
-            return Verdict::Grow { start, from: start, class: Class::VALUE };
-        }
-        if !text.complete() {
-            return Verdict::More { start, from: text.end(), class: None };
-        }
-    }
-    if at == rest.len() || rest[at] == b'\n' {
-        return unquoted(text, start, trust);
-    }
-    if gate::is_secret(&rest[..at], true, trust) {
-        Verdict::Hit { start, end: start + at }
-    } else {
-        Verdict::No
-    }
-}
-
-fn unquoted(text: &mut Text<'_>, start: usize, trust: Trust) -> Verdict {
-    let run = text.run(Class::VALUE, start);
-    if run.end - start > LONGEST_VALUE {
-        return Verdict::Grow { start, from: start, class: Class::VALUE };
-    }
-    if run.open {
-        return Verdict::More { start, from: run.end, class: Some(Class::VALUE) };
-    }
-    let end = start + cut(text.slice(start, run.end), trust == Trust::Env);
-    if gate::is_secret(text.slice(start, end), false, trust) {
-        Verdict::Hit { start, end }
-    } else {
-        Verdict::No
-    }
-}
-
-/// Where an unquoted value ends inside of a run without blanks.
-fn cut(value: &[u8], env: bool) -> usize {
-    let mut end = value.len();
-    let seen = &value[..end.min(LONGEST_CUT)];
-    crate::work::count(seen.len() / 8);
-    let mut joints = memchr::memchr3_iter(b'&', b';', b',', seen).peekable();
-    let mut others = memchr::memchr3_iter(b'\\', b'<', b'|', seen).peekable();
-    for _ in 0..8 {
-        let next = match (joints.peek(), others.peek()) {
-            (Some(joint), Some(other)) if joint > other => others.next(),
-            (None, _) => others.next(),
-            _ => joints.next(),
-        };
-        let Some(at) = next else { break };
-        let b = value[at];
-        let rest = &value[at + 1..];
-        let named = || {
-            let name = Class::DOTTED.run(&rest[..rest.len().min(64)]);
-            name > 0 && matches!(rest.get(name), Some(b'=' | b':'))
-        };
-        let ends = match b {
-            b'&' => rest.first() == Some(&b'&') || named(),
-            b'\\' => matches!(rest.first(), Some(b'n' | b'r' | b't' | b'u')) || rest.is_empty(),
-            b'<' => rest.first() == Some(&b'/'),
-            b'|' => !env && rest.is_empty(),
-            _ => rest.is_empty() || named() || rest.starts_with(b"\\"),
-        };
-        if ends {
-            end = at;
-            break;
-        }
-    }
-    for _ in 0..4 {
-        let Some(last) = end.checked_sub(1).map(|last| value[last]) else { break };
-        let opener = match last {
-            b')' => Some(b'('),
-            b']' => Some(b'['),
-            b'}' => Some(b'{'),
-            b',' | b';' => None,
-            _ => break,
-        };
-        if opener
-            .is_some_and(|opener| value[end.saturating_sub(LONGEST_CUT)..end].contains(&opener))
-        {
-            break;
-        }
-        end -= 1;
-    }
-    end
 }

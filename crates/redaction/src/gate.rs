@@ -29,6 +29,7 @@ pub(crate) fn is_placeholder_body(body: &[u8]) -> bool {
                 b'y' | b'Y' => "your",
                 b'p' | b'P' => "placeholder",
                 b'r' | b'R' => "redacted",
+                b'E' if rest.starts_with(b"EXAMPLE") => return true,
                 _ => return false,
             };
             starts_fold(rest, word)
@@ -124,6 +125,7 @@ static STAND_INS: Words = Words::by_first(&[
     "none",
     "nil",
     "no",
+    "name",
     "number",
     "n/a",
     "na",
@@ -185,7 +187,7 @@ pub(crate) fn is_placeholder(value: &[u8]) -> bool {
         b'<' => last == b'>' || value.get(1) == Some(&b'/'),
         b'%' => last == b'%' || value == b"%s" || value.get(1) == Some(&b'('),
         b'[' => value.starts_with(b"[REDACTED") || last == b']',
-        b'(' => last == b')',
+        b'(' => last == b')' || Class::LETTER.all(&value[1..]),
         b'@' => value.starts_with(b"@{") || value.starts_with(b"@@"),
         b'#' => value.starts_with(b"#{"),
         b'*' => value.starts_with(b"***"),
@@ -195,8 +197,22 @@ pub(crate) fn is_placeholder(value: &[u8]) -> bool {
         || holds_fewer(value, 2)
         || (value.len() >= 4 && holds_fewer(value, 3) && !Class::ALNUM.all(value))
         || is_stand_in(value, first)
+        || is_constant(value)
+        || PUBLIC.iter().any(|public| value.starts_with(public))
         || is_instruction(value, first)
         || holds_mark(value)
+}
+
+/// What providers print for everybody to see.
+const PUBLIC: &[&[u8]] =
+    &[b"pk_live_", b"pk_test_", b"pk.eyJ", b"sb_publishable_", b"ssh-rsa", b"ssh-ed25519", b"phc_"];
+
+/// `VALUE_SPECIFIED_ELSEWHERE`: a constant's name.
+fn is_constant(value: &[u8]) -> bool {
+    value.contains(&b'_')
+        && value.iter().all(|b| b.is_ascii_uppercase() || *b == b'_')
+        && value.first().is_some_and(u8::is_ascii_uppercase)
+        && is_word(value)
 }
 
 fn is_stand_in(value: &[u8], first: u8) -> bool {
@@ -282,6 +298,20 @@ pub(crate) fn is_secret(value: &[u8], quoted: bool, trust: Trust) -> bool {
         return quoted && trust == Trust::Strong && !names_a_secret(seen);
     }
     trust == Trust::Strong || looks_random(seen) || is_letters(seen)
+}
+
+/// Whether a value that little speaks for is a secret all the same: it looks like nothing else.
+pub(crate) fn stands_alone(value: &[u8]) -> bool {
+    let seen = &value[..value.len().min(SEEN)];
+    crate::work::count(seen.len());
+    seen.len() >= 6
+        && (seen.iter().any(u8::is_ascii_digit) || is_letters(seen))
+        && !Class::DIGIT.all(seen)
+        && !seen.contains(&b'/')
+        && !is_word(seen)
+        && !is_reference(seen)
+        && !is_call(seen)
+        && !names_a_secret(seen)
 }
 
 /// Letters in words as people and programs write them, joined by `_`, `-` or `.`.

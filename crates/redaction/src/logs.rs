@@ -10,6 +10,9 @@
 
 use std::fmt;
 use std::io::{self, Write};
+use std::sync::{Arc, PoisonError, RwLock};
+
+use secrecy::SecretString;
 
 use tracing::Metadata;
 use tracing_subscriber::fmt::MakeWriter;
@@ -19,17 +22,45 @@ use crate::redactor::Redactor;
 /// An event longer than this is redacted and written in parts.
 const LONGEST_EVENT: usize = 1 << 20;
 
+/// The redactor of a log, to which secrets are added that the process comes to know later.
+#[derive(Clone, Debug)]
+pub struct LogRedactor(Arc<RwLock<Redactor>>);
+
+impl LogRedactor {
+    /// Begins with `redactor`.
+    pub fn new(redactor: Redactor) -> Self {
+        Self(Arc::new(RwLock::new(redactor)))
+    }
+
+    /// Masks more known values from the next event on. Costs as much as building a redactor, so
+    /// add a value once.
+    pub fn learn(&self, values: impl IntoIterator<Item = (String, SecretString)>) {
+        let more = self.now().with_values(values);
+        *self.0.write().unwrap_or_else(PoisonError::into_inner) = more;
+    }
+
+    fn now(&self) -> Redactor {
+        self.0.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+impl From<Redactor> for LogRedactor {
+    fn from(redactor: Redactor) -> Self {
+        Self::new(redactor)
+    }
+}
+
 /// Wraps another [`MakeWriter`]; each event is redacted as a whole before it is written.
 #[derive(Clone)]
 pub struct RedactingWriter<M> {
-    redactor: Redactor,
+    redactor: LogRedactor,
     inner: M,
 }
 
 impl<M> RedactingWriter<M> {
     /// Redacts with `redactor` what `inner`'s writers get.
-    pub const fn new(redactor: Redactor, inner: M) -> Self {
-        Self { redactor, inner }
+    pub fn new(redactor: impl Into<LogRedactor>, inner: M) -> Self {
+        Self { redactor: redactor.into(), inner }
     }
 }
 
@@ -43,11 +74,11 @@ impl<'a, M: MakeWriter<'a>> MakeWriter<'a> for RedactingWriter<M> {
     type Writer = EventWriter<M::Writer>;
 
     fn make_writer(&'a self) -> Self::Writer {
-        EventWriter::new(&self.redactor, self.inner.make_writer())
+        EventWriter::new(self.redactor.now(), self.inner.make_writer())
     }
 
     fn make_writer_for(&'a self, meta: &Metadata<'_>) -> Self::Writer {
-        EventWriter::new(&self.redactor, self.inner.make_writer_for(meta))
+        EventWriter::new(self.redactor.now(), self.inner.make_writer_for(meta))
     }
 }
 
@@ -59,8 +90,8 @@ pub struct EventWriter<W: Write> {
 }
 
 impl<W: Write> EventWriter<W> {
-    fn new(redactor: &Redactor, inner: W) -> Self {
-        Self { redactor: redactor.clone(), inner, event: Vec::new() }
+    fn new(redactor: Redactor, inner: W) -> Self {
+        Self { redactor, inner, event: Vec::new() }
     }
 
     fn write_event(&mut self) -> io::Result<()> {

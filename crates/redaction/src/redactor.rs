@@ -26,6 +26,9 @@ pub struct Redactor {
 }
 
 impl Redactor {
+    /// The kind of a known value in markers and reports.
+    pub const KNOWN_VALUE: &'static str = crate::compiled::KNOWN;
+
     /// Every built-in rule, no known values.
     pub fn builtin() -> Self {
         Self { compiled: Arc::clone(&BUILTIN) }
@@ -88,6 +91,13 @@ impl Redactor {
         let mut out = Vec::with_capacity(bytes.len() + 64);
         scanner.emit(&self.compiled, bytes, 0, true, &mut out);
         (Cow::Owned(out), scanner.into_report())
+    }
+
+    /// The kind of a secret in `text` that is known by its look or its value alone, whatever
+    /// stands around it: for names, where `token:...` says nothing.
+    pub fn token_in(&self, text: &str) -> Option<&str> {
+        let (_, report) = self.redact_report(text);
+        report.found.iter().find_map(|found| self.compiled.kind_by_look(&found.kind))
     }
 
     /// A stream of bytes, such as one file descriptor of a process.

@@ -32,7 +32,16 @@ struct Span {
 enum Growth {
     Done,
     Run(Class),
-    Pem { state: Pem, from: usize },
+    /// Letters and digits glued to a secret's end at `from` go with it, and if there are any, all
+    /// of the word: no token begins where the marker ends that did not begin before, and none is
+    /// left over of a token that stood there glued.
+    Glue {
+        from: usize,
+    },
+    Pem {
+        state: Pem,
+        from: usize,
+    },
 }
 
 /// An anchor that waits for more bytes; the scan stands still at it.
@@ -112,7 +121,8 @@ impl Scanner {
         }
         let (lines, spans, runs) = (&mut self.lines, &mut self.spans, &mut self.runs);
         lines.advance(compiled, bytes, base, complete, |start, end, kind| {
-            let mut span = Span { start, end, rank: RANK_CUSTOM, kind, growth: GLUED };
+            let growth = Growth::Glue { from: end };
+            let mut span = Span { start, end, rank: RANK_CUSTOM, kind, growth };
             extend(&mut span, runs, bytes, base, complete);
             spans.push(span);
         });
@@ -220,7 +230,7 @@ impl Scanner {
     ) {
         let (start, end, growth) = match verdict {
             Verdict::No | Verdict::More { .. } => return,
-            Verdict::Hit { start, end } => (start, end, GLUED),
+            Verdict::Hit { start, end } => (start, end, Growth::Glue { from: base + end }),
             Verdict::Grow { start, from, class } => (start, from, Growth::Run(class)),
             Verdict::Pem { start, from } => {
                 (start, from, Growth::Pem { state: Pem::default(), from: base + from })
@@ -376,10 +386,6 @@ impl Scanner {
 
 const RANK_CUSTOM: u8 = 1;
 
-/// Letters and digits glued to a secret's end go with it, so that no token begins where
-/// the marker ends that did not begin before.
-const GLUED: Growth = Growth::Run(Class::ALNUM);
-
 /// Whether a span adds nothing to a known one, now and however both grow.
 fn covers(known: &Span, span: &Span) -> bool {
     let names = (known.start, known.rank, known.kind) <= (span.start, span.rank, span.kind);
@@ -398,11 +404,25 @@ fn extend(span: &mut Span, runs: &mut Runs, bytes: &[u8], base: usize, complete:
                 span.growth = Growth::Done;
             }
         }
+        Growth::Glue { from } => {
+            let mut text = Text::new(bytes, base, complete, runs);
+            let run = text.run(Class::ALNUM, span.end.max(base) - base).end;
+            span.end = base + run;
+            if run == bytes.len() && !complete {
+                return;
+            }
+            let joined = matches!(bytes.get(run), Some(b'_' | b'-'));
+            span.growth =
+                if span.end > from && joined { Growth::Run(Class::WORD) } else { Growth::Done };
+            if joined {
+                extend(span, runs, bytes, base, complete);
+            }
+        }
         Growth::Pem { mut state, from } => {
             let progress = state.advance(bytes, from - base, span.end.max(base) - base, complete);
             span.end = span.end.max(base + progress.end);
             if progress.done {
-                span.growth = GLUED;
+                span.growth = Growth::Glue { from: span.end };
                 extend(span, runs, bytes, base, complete);
             } else {
                 span.growth = Growth::Pem { state, from: base + progress.from };

@@ -203,6 +203,8 @@ pub(crate) fn begins(text: &Text<'_>, at: usize, strict: bool) -> bool {
     let head = &before[..before.len() - 1];
     match last {
         b'n' | b'r' | b't' | b'b' | b'f' if head.ends_with(b"\\") => true,
+        // Telegram's URLs.
+        b't' if head.ends_with(b"/bo") => true,
         b'm' => {
             let codes = head.iter().rev().position(|b| !matches!(b, b'0'..=b'9' | b';'));
             codes.is_some_and(|n| {

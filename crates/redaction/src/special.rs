@@ -40,7 +40,7 @@ fn credential_start(lead: &[u8]) -> Option<(usize, &[u8])> {
     let quoted = skip(0, b"\\\"'`");
     let closed = if quoted > 0 { skip(quoted, b"]") } else { 0 };
     let name = skip(closed, b" \t");
-    let separator = skip(name, b":=>,");
+    let separator = skip(name, if quoted > 0 { b":=>," } else { b":=>" });
     if separator == name || separator - name > 2 {
         return None;
     }
@@ -149,7 +149,11 @@ pub(crate) fn url(text: &mut Text<'_>, at: usize) -> Verdict {
             let hit = Verdict::Hit { start: start + colon + 1, end: start + host };
             if gate::is_placeholder(password) { Verdict::No } else { hit }
         }
-        (None, Some(host)) if host >= 20 && gate::is_token(&authority[..host]) => {
+        (None, Some(host))
+            if host >= 20
+                && gate::is_token(&authority[..host])
+                && memchr::memmem::find(&authority[host..], b"sentry").is_none() =>
+        {
             Verdict::Hit { start, end: start + host }
         }
         (Some(colon), None) => {

@@ -11,6 +11,7 @@
 
 mod approvals;
 mod budgets;
+mod canary;
 mod cli;
 mod clients;
 mod endings;

@@ -39,6 +39,7 @@ impl Engine {
     /// A failure as the contract lists them, or the report of a cancelled run.
     pub async fn batch(&self, ctx: &dyn RunContext, input: Value) -> Result<Value, Ending> {
         let limits = &self.core.config.limits;
+        self.core.check_names(&input)?;
         let parsed = BatchInput::parse(&input, limits).map_err(Failure::from)?;
         drop(input);
         let mut problems = Problems::default();

@@ -5,6 +5,7 @@
 
 use airlock_contract::Artifact;
 use airlock_e2b::{Error as SandboxError, Sandbox, StartProcess};
+use airlock_redaction::Redactor;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use sha2::{Digest as _, Sha256};
@@ -87,13 +88,16 @@ impl Run {
 
     /// A file with its content, redacted if it is text.
     pub(crate) fn shown(&self, path: &str, bytes: &[u8]) -> Artifact {
-        // What holds no NUL is taken for text: a secret in a binary file has no shape that a
-        // redactor could know.
-        let clean = if bytes.contains(&0) {
-            std::borrow::Cow::Borrowed(bytes)
-        } else {
-            self.redactor.redact_bytes(bytes)
-        };
+        // What holds no NUL is taken for text. A binary file would be broken by a marker, and by
+        // one that stands there by chance: it comes whole, unless it holds a value that the worker
+        // knows to be secret.
+        let path = &*self.redactor.redact(path);
+        let (clean, report) = self.redactor.redact_bytes_report(bytes);
+        let binary = bytes.contains(&0);
+        if binary && report.counts.contains_key(Redactor::KNOWN_VALUE) {
+            return omitted(path, bytes.len() as u64, "a binary file that holds a secret");
+        }
+        let clean = if binary { std::borrow::Cow::Borrowed(bytes) } else { clean };
         Artifact {
             path: path.to_owned(),
             bytes: bytes.len() as u64,
@@ -107,7 +111,8 @@ impl Run {
 /// A file that has no content, and why.
 pub(crate) fn omitted(path: &str, bytes: u64, why: &str) -> Artifact {
     Artifact {
-        path: path.to_owned(),
+        // Commands choose the names of their files.
+        path: Redactor::builtin().redact(path).into_owned(),
         bytes,
         sha256: String::new(),
         content_base64: None,

@@ -159,7 +159,7 @@ fn effect(effect: airlock_policy::Effect) -> Effect {
 }
 
 /// The same decision without secrets that the command spelled out.
-pub(crate) fn redacted(mut decision: PolicyDecision, redactor: &Redactor) -> PolicyDecision {
+pub fn redacted(mut decision: PolicyDecision, redactor: &Redactor) -> PolicyDecision {
     let clean = |text: &mut String| {
         if let std::borrow::Cow::Owned(redacted) = redactor.redact(text) {
             *text = redacted;
@@ -234,7 +234,7 @@ impl Run {
             return Ok(decisions);
         }
         for (index, (decision, input)) in decisions.iter().zip(inputs).enumerate() {
-            let labels = serde_json::to_value(&input.labels).unwrap_or_default();
+            let labels = serde_json::to_value(self.labels(input)).unwrap_or_default();
             let about = Event::new("policy.decided")
                 .for_account(&self.key.account)
                 .of_execution(self.execution())
