@@ -56,6 +56,17 @@ pub(crate) const SPECIALS: &[(&str, Rule, &str, u8)] = &[
     ("sshpass -p ", Rule::Sshpass, "password", RANK_SPECIAL),
     ("sshpass -p", Rule::Sshpass, "password", RANK_SPECIAL),
     ("password ", Rule::Netrc, "password", RANK_SPECIAL),
+    ("requirepass ", Rule::Sshpass, "password", RANK_SPECIAL),
+    ("masterauth ", Rule::Sshpass, "password", RANK_SPECIAL),
+    ("redis-cli", Rule::Tool(b'a'), "password", RANK_SPECIAL),
+    ("ldapsearch", Rule::Tool(b'w'), "password", RANK_SPECIAL),
+    ("ldapmodify", Rule::Tool(b'w'), "password", RANK_SPECIAL),
+    ("ldapadd", Rule::Tool(b'w'), "password", RANK_SPECIAL),
+    ("sqlcmd", Rule::Tool(b'P'), "password", RANK_SPECIAL),
+    ("mosquitto_pub", Rule::Tool(b'P'), "password", RANK_SPECIAL),
+    ("mosquitto_sub", Rule::Tool(b'P'), "password", RANK_SPECIAL),
+    ("mysql", Rule::Tool(b'p'), "password", RANK_SPECIAL),
+    ("mariadb", Rule::Tool(b'p'), "password", RANK_SPECIAL),
 ];
 
 fn builtin() -> Compiled {

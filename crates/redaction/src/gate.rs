@@ -154,6 +154,7 @@ static STAND_INS: Words = Words::by_first(&[
     "secret",
     "sensitive",
     "secretstring",
+    "scram-sha-256",
     "self",
     "success",
     "true",
@@ -173,7 +174,7 @@ static STAND_INS: Words = Words::by_first(&[
     "yes",
 ]);
 
-const LONGEST_STAND_IN: usize = 12;
+const LONGEST_STAND_IN: usize = 13;
 
 /// A template, a variable, a mask, or one of the usual words.
 pub(crate) fn is_placeholder(value: &[u8]) -> bool {
@@ -198,6 +199,8 @@ pub(crate) fn is_placeholder(value: &[u8]) -> bool {
         || (value.len() >= 4 && holds_fewer(value, 3) && !Class::ALNUM.all(value))
         || is_stand_in(value, first)
         || is_constant(value)
+        || value.ends_with(b"...")
+        || is_pattern(value)
         || PUBLIC.iter().any(|public| value.starts_with(public))
         || is_instruction(value, first)
         || holds_mark(value)
@@ -206,6 +209,59 @@ pub(crate) fn is_placeholder(value: &[u8]) -> bool {
 /// What providers print for everybody to see.
 const PUBLIC: &[&[u8]] =
     &[b"pk_live_", b"pk_test_", b"pk.eyJ", b"sb_publishable_", b"ssh-rsa", b"ssh-ed25519", b"phc_"];
+
+/// A regular expression: `[A-Za-z0-9]{88}`.
+fn is_pattern(value: &[u8]) -> bool {
+    value.contains(&b'[')
+        && [b"A-Z".as_slice(), b"a-z", b"\\d", b"\\w"]
+            .iter()
+            .any(|class| memchr::memmem::find(value, class).is_some())
+}
+
+/// A number as code writes it: `0x1f`, `2048u32`.
+fn is_number(value: &[u8]) -> bool {
+    let (of, digits) = match value {
+        [b'0', b'x' | b'X', rest @ ..] => (Class::HEX, rest),
+        _ => (Class::DIGIT, value),
+    };
+    let count = of.run(digits);
+    let rest = digits.get(count..).filter(|_| count > 0 && count < 17);
+    rest.is_some_and(|suffix| {
+        suffix.len() < 6
+            && matches!(suffix.first(), None | Some(b'u' | b'i' | b'U' | b'L'))
+            && suffix.iter().all(u8::is_ascii_alphanumeric)
+    })
+}
+
+/// Code around a name, an option, a path of names: `+cmd.Dir`, `string):`, `--no-pin`, `a::B`.
+fn is_code(value: &[u8]) -> bool {
+    let ornament = |b: &&u8| {
+        matches!(**b, b'+' | b'&' | b'*' | b'!' | b'(' | b')' | b'{' | b'}' | b':' | b'<' | b'>')
+    };
+    if value.starts_with(b"--") && value[2..].iter().all(|b| b.is_ascii_lowercase() || *b == b'-') {
+        return true;
+    }
+    let named = |b: &u8| Class::ALNUM.has(*b) || matches!(b, b'_' | b':' | b'<' | b'>' | b'&');
+    if memchr::memmem::find(value, b"::").is_some() && value.iter().all(named) {
+        return true;
+    }
+    let upper = |b: &u8| b.is_ascii_uppercase() || b.is_ascii_digit() || *b == b'_';
+    let parts = value.iter().filter(|b| **b == b'_').count();
+    let digits = value.iter().filter(|b| b.is_ascii_digit()).count();
+    if parts >= 2 && digits * 4 < value.len() && value.iter().all(upper) {
+        return true;
+    }
+    let start = value.iter().take_while(ornament).count();
+    let end = value.len() - value.iter().rev().take_while(ornament).count();
+    let Some(name) = value.get(start..end).filter(|name| name.len() < value.len()) else {
+        return false;
+    };
+    let digits = Class::DIGIT.run_back(name);
+    digits < 3 && digits < name.len() && {
+        let name = &name[..name.len() - digits];
+        is_word(name) || is_reference(name)
+    }
+}
 
 /// `VALUE_SPECIFIED_ELSEWHERE`: a constant's name.
 fn is_constant(value: &[u8]) -> bool {
@@ -291,7 +347,7 @@ pub(crate) fn is_secret(value: &[u8], quoted: bool, trust: Trust) -> bool {
     if seen.contains(&b' ') {
         return trust == Trust::Strong && quoted && is_phrase(seen);
     }
-    if !quoted && (is_call(seen) || is_reference(seen)) {
+    if !quoted && (is_call(seen) || is_reference(seen) || is_number(seen) || is_code(seen)) {
         return false;
     }
     if is_word(seen) {
@@ -478,7 +534,7 @@ pub(crate) fn is_credential(value: &[u8]) -> bool {
     let seen = &value[..value.len().min(SEEN)];
     value.len() >= 6
         && !is_placeholder(seen)
-        && !(is_word(seen) && (value.len() < 12 || is_identifier(seen)))
+        && !(is_word(seen) && (value.len() < 12 || is_identifier(seen) || seen.contains(&b'-')))
 }
 
 /// `header_value`, `InFlightRequests`.

@@ -30,6 +30,8 @@ pub(crate) enum Rule {
     User,
     Pgpass,
     Sshpass,
+    /// A command that takes a password behind this letter.
+    Tool(u8),
     Discord,
     Known(u32),
 }

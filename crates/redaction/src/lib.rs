@@ -28,6 +28,8 @@ mod compiled;
 mod context;
 mod custom;
 mod error;
+#[cfg(test)]
+mod examples;
 mod frequency;
 mod gate;
 mod index;

@@ -6,6 +6,7 @@ use std::path::Path;
 
 use crate::compiled::SPECIALS;
 use crate::context::WORDS;
+use crate::examples::EXAMPLES;
 use crate::shapes::SHAPES;
 
 /// Why the rules that are code replace what they replace, by kind.
@@ -19,7 +20,9 @@ const MEANINGS: &[(&str, &str)] = &[
     ("known_value", "a value this process knows, in every usual encoding"),
     (
         "password",
-        "`login X password Y`, `-u user:password`, `host:5432:db:user:password`, `sshpass -p`",
+        "`login X password Y`, `-u user:password`, `host:5432:db:user:password`, `sshpass -p`, \
+         `requirepass X`, `mysql -pX`, `redis-cli -a X`, `ldapsearch -w X`, `sqlcmd -P X`, \
+         `mosquitto_pub -P X`",
     ),
     (
         "private_key",
@@ -59,11 +62,21 @@ A token must not begin in the middle of a word, and a body made of few different
 const WORDS_HEAD: &str = "
 ## Known by their name
 
-`name = value`, `name: value`, `\"name\": \"value\"`, `--name value`, `name => value`,
-`<name>value</name>` and the like, where the name holds one of these words and what follows
-the word in it does not make it harmless (`_file`, `_path`, `_name`, `_ttl`, ...). Words in
-capitals count in capitals only. The value must not be a placeholder, a variable, a path, a
-call, a type or an ordinary word; in an environment's `NAME=value` any other value counts.
+A name that holds one of these words, where what follows the word in it does not make it
+harmless (`_file`, `_path`, `_name`, `_ttl`, ...), a separator, and a value. Words in capitals
+count in capitals only. The value must not be a placeholder, a variable, a path, a call, a
+type, a number in code or an ordinary word; in an environment's `NAME=value` any other value
+counts. Separators:
+
+| separator | the value |
+|---|---|
+| `name=value`, `name = value`, `name: value`, `\"name\": \"value\"`, `name => value`, `name := value`, `name: type = value`, `--name value`, `\\| name \\| value`, `[name] => value`, `name [default]: value` | as above |
+| `<name>value</name>`, `<name attribute>value</name>`, `<key>name</key> <string>value</string>` | up to the closing tag |
+| `name \"value\"`, `name(\"value\")`, `name{\"value\"}`, `name == \"value\"`, `\"name\", \"value\"`, `name is value`, `name: X` and `value: Y` one after the other, a form's part | must also look like nothing else: no word, no path, no name in code |
+
+A value may stand in quotes, escaped quotes, after `b`, `r`, `f` or `$`, in `Some(...)`,
+`String::from(...)` and the like, over a line's end too; terminal colours between the parts are
+skipped.
 
 | kind | words |
 |---|---|
@@ -80,9 +93,21 @@ const TAIL: &str = "
 ## Known values
 
 The worker's own secrets, `secretEnv`, and environment variables whose names say so are masked
-wherever they stand: as they are, in base64 and base64url at any alignment, in hexadecimal,
-percent-encoded, and escaped as in JSON, shells and XML; each line of twelve bytes or more
-alone, and over line breaks. Values under six bytes, numbers, ordinary words, paths and hosts
+wherever they stand, in these encodings; each line of twelve bytes or more alone, and from
+sixteen bytes on over line breaks (wrapped base64).
+
+| encoding | forms |
+|---|---|
+| none | the bytes |
+| base64, base64url | at each of the three alignments, without what depends on neighbours; also percent-encoded |
+| hexadecimal | either case |
+| percent-encoded | RFC 3986, JavaScript's `encodeURIComponent`, Python's `quote`, `+` for blanks; either case |
+| JSON | escaped once and twice, `\\/`, `\\u` for what is not ASCII, `\\u003c` as in HTML |
+| shell | single quotes, double quotes, back slashes |
+| XML, HTML | `&amp;` and its like, named and numbered |
+
+A secret that this process does not know and that a command encodes itself (`base64 < key`)
+looks like nothing and passes. Values under six bytes, numbers, ordinary words, paths and hosts
 are not: they would hide ordinary text.
 
 ## Patterns of your own
@@ -97,6 +122,15 @@ is the secret; otherwise the whole match is. At most 64 patterns.
 Public keys and certificates, hashes, UUIDs, lock files' integrity values, digests, publishable
 keys (`pk_live_`, `sb_publishable_`, `pk.eyJ`), account ids (`AC`, `AROA`, `AIDA`), placeholders,
 and source code that speaks of passwords without holding one.
+";
+
+const EXAMPLES_HEAD: &str = "
+## Examples
+
+Each is run by a test. What is replaced stands between « and ».
+
+| kind | replaced | stays |
+|---|---|---|
 ";
 
 fn code(text: &str) -> String {
@@ -134,6 +168,15 @@ fn page() -> String {
     page += SPECIALS_HEAD;
     for (kind, meaning) in MEANINGS {
         let _ = writeln!(page, "| {kind} | {meaning} |");
+    }
+    page += EXAMPLES_HEAD;
+    let cell = |texts: &[&str]| {
+        let shown = |text: &&str| format!("`{}`", text.replace('\n', "\\n").replace('|', "\\|"));
+        texts.iter().map(shown).collect::<Vec<_>>().join("<br>")
+    };
+    for examples in EXAMPLES.iter().filter(|e| !e.matches.is_empty()) {
+        let (matches, leaves) = (cell(examples.matches), cell(examples.leaves));
+        let _ = writeln!(page, "| {} | {matches} | {leaves} |", examples.kind);
     }
     page + TAIL
 }

@@ -67,6 +67,8 @@ pub(crate) struct Scanner {
     /// Bytes of output so far.
     emitted: usize,
     spans: Vec<Span>,
+    /// The last value that is secret as far as it reaches: no name in it adds anything.
+    swallowed: (usize, usize),
     pending: Option<Pending>,
     runs: Runs,
     lines: custom::Lines,
@@ -81,6 +83,7 @@ impl Scanner {
             masked: 0,
             emitted: 0,
             spans: Vec::new(),
+            swallowed: (0, 0),
             pending: None,
             runs: Runs::new(),
             lines: custom::Lines::new(),
@@ -186,8 +189,14 @@ impl Scanner {
         base: usize,
         complete: bool,
     ) {
-        crate::work::count(16);
         let anchor = compiled.index.anchor(candidate.anchor);
+        let (from, to) = self.swallowed;
+        let at = base + candidate.start;
+        // Name, separator and the value's first byte lie in it, so the value ends where it ends.
+        if matches!(anchor.rule, Rule::Word(_)) && from <= at && at + LONGEST_NAME <= to {
+            return;
+        }
+        crate::work::count(16);
         let mut text = Text::new(bytes, base, complete, &mut self.runs);
         text.limit(candidate.start);
         let verdict = verify(compiled, anchor, candidate, &mut text);
@@ -239,6 +248,9 @@ impl Scanner {
         let &Anchor { kind, rank, .. } = anchor;
         let mut span = Span { start: base + start, end: base + end, rank, kind, growth };
         extend(&mut span, &mut self.runs, bytes, base, complete);
+        if growth == Growth::Run(Class::VALUE) {
+            self.swallowed = (span.start, span.end);
+        }
         if span.end > span.start && !self.spans.iter().rev().take(8).any(|s| covers(s, &span)) {
             self.spans.push(span);
         }
@@ -250,7 +262,11 @@ impl Scanner {
             if idle && let Growth::Pem { from, .. } = span.growth {
                 span.end = span.end.max(from).max(base + bytes.len());
             } else if span.growth != Growth::Done {
+                let swallows = span.growth == Growth::Run(Class::VALUE);
                 extend(span, &mut self.runs, bytes, base, complete);
+                if swallows {
+                    self.swallowed = (span.start, span.end);
+                }
             }
         }
     }
@@ -385,6 +401,8 @@ impl Scanner {
 }
 
 const RANK_CUSTOM: u8 = 1;
+/// A name's word, its suffix and a separator are never longer together.
+const LONGEST_NAME: usize = LONGEST_LITERAL + 40 + 64;
 
 /// Whether a span adds nothing to a known one, now and however both grow.
 fn covers(known: &Span, span: &Span) -> bool {
@@ -452,6 +470,7 @@ fn verify(
         Rule::User => special::user(text, at, length),
         Rule::Pgpass => special::pgpass(text, at, length),
         Rule::Sshpass => crate::context::value(text, at + length, Trust::Env),
+        Rule::Tool(letter) => special::tool(text, at + length, letter),
         Rule::Discord => special::discord(text, at),
         Rule::Known(_) => crate::known::verify(anchor, text, at, candidate.offset),
     }

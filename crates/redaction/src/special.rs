@@ -258,6 +258,41 @@ pub(crate) fn user(text: &mut Text<'_>, at: usize, length: usize) -> Verdict {
     }
 }
 
+/// Bytes after a command's name in which its password must begin.
+const LONGEST_CALL: usize = 160;
+
+/// `redis-cli ... -a password`, `mysql ... -ppassword`, also as a list of arguments. MySQL's
+/// password is glued to its letter; a blank after it means that it will be asked for.
+pub(crate) fn tool(text: &mut Text<'_>, from: usize, letter: u8) -> Verdict {
+    let rest = text.slice(from, from + LONGEST_CALL);
+    let line = memchr::memchr2(b'\n', b'|', rest).unwrap_or(rest.len());
+    crate::work::count(line / 8);
+    let glued = letter == b'p';
+    let opens = |b: u8| matches!(b, b' ' | b'\'' | b'"');
+    let flag = rest[..line].windows(3).position(|w| opens(w[0]) && w[1..] == [b'-', letter]);
+    let Some(flag) = flag else {
+        return if line == rest.len() && rest.len() < LONGEST_CALL && !text.complete() {
+            Verdict::More { start: text.end(), from: text.end(), class: None }
+        } else {
+            Verdict::No
+        };
+    };
+    let after = &rest[flag + 3..];
+    let gap =
+        if glued { 0 } else { after.iter().take_while(|b| opens(**b) || **b == b',').count() };
+    let quote = usize::from(matches!(after.get(gap), Some(b'"' | b'\'')) && glued);
+    let start = from + flag + 3 + gap + quote;
+    let run = text.run(Class::VALUE, start);
+    if run.open && run.end - start < gate::SEEN {
+        return Verdict::More { start, from: run.end, class: Some(Class::VALUE) };
+    }
+    let value = text.slice(start, run.end.min(start + gate::SEEN));
+    if (!glued && gap == 0) || !gate::is_secret(value, false, Trust::Strong) {
+        return Verdict::No;
+    }
+    Verdict::Grow { start, from: start, class: Class::VALUE }
+}
+
 /// `host:5432:database:user:password`, from its port, as in a pgpass file.
 pub(crate) fn pgpass(text: &mut Text<'_>, at: usize, length: usize) -> Verdict {
     let run = text.run(Class::VALUE, at + length);

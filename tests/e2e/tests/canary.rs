@@ -117,11 +117,11 @@ impl Walk<'_> {
                 let place = format!("{kind}.{field}");
                 texts[field] = json!(self.plant(&place));
                 objects[field] = json!([{self.plant(&place): self.plant(&place)}]);
-                let mut one = valid(kind);
-                one[field] = json!(self.plant(&format!("{place} alone")));
-                inputs.push(one);
             }
             inputs.extend([texts, objects]);
+            let mut spoilt = valid(kind);
+            spoilt[self.plant(&format!("{kind}: unknown field"))] = json!(1);
+            inputs.push(spoilt);
             for input in inputs {
                 self.activity(queue, kind, &input);
             }
