@@ -39,6 +39,7 @@ const RANK_WORD: u8 = 4;
 pub(crate) const SPECIALS: &[(&str, Rule, &str, u8)] = &[
     ("authorization", Rule::Authorization, "authorization", RANK_SPECIAL),
     ("bearer ", Rule::Scheme, "bearer_token", RANK_SPECIAL),
+    ("bearer%20", Rule::Scheme, "bearer_token", RANK_SPECIAL),
     ("basic ", Rule::Scheme, "basic_auth", RANK_SPECIAL),
     ("cookie:", Rule::Cookie, "cookie", RANK_SPECIAL),
     ("cookie\":", Rule::Cookie, "cookie", RANK_SPECIAL),

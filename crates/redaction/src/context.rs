@@ -65,10 +65,16 @@ pub(crate) const WORDS: &[Word] = &[
     word("secret", "unseal key 4", Trust::Strong),
     word("secret", "unseal key 5", Trust::Strong),
     word("secret", "validationkey", Trust::Strong),
+    word("api_key", "subscription-key", Trust::Strong),
+    word("api_key", "subscription_key", Trust::Strong),
+    word("api_key", "subscriptionkey", Trust::Strong),
+    word("api_key", "honeycomb-team", Trust::Strong),
+    word("token", "sonar.login", Trust::Strong),
     word("secret", "decryptionkey", Trust::Strong),
     word("private_key", "client-key-data", Trust::Strong),
     upper("password", "_PW"),
     upper("secret", "_KEY"),
+    word("secret", "_key", Trust::Long),
     upper("token", "_PAT"),
     word("secret", "secret", Trust::Strong),
     word("token", "token", Trust::Weak),
@@ -152,7 +158,10 @@ impl Word {
             return Verdict::No;
         }
         let literal = env || separator.tag || (separator.tight && name.starts_with(b"--"));
-        let trust = if literal { Trust::Env } else { self.trust };
+        let trust = if literal && self.trust != Trust::Long { Trust::Env } else { self.trust };
+        if trust == Trust::Long && is_short(text, name_end + separator.length) {
+            return Verdict::No;
+        }
         match value(text, name_end + separator.length, trust) {
             Verdict::Hit { end, .. } if separator.tag && text.slice(end, end + 2) != b"</" => {
                 Verdict::No
@@ -183,9 +192,7 @@ impl Word {
         }
         let outer = &before[..before.len() - left.len()];
         // A digest of a file, a part of an identifier with colons.
-        if outer.ends_with(b"checksum/")
-            || matches!(outer, [.., digit, b':'] if digit.is_ascii_digit())
-        {
+        if outer.ends_with(b"checksum/") || outer.ends_with(b":") && is_resource(outer) {
             return None;
         }
         // A name whose beginning was replaced was judged before that.
@@ -208,18 +215,18 @@ impl Word {
     }
 
     fn suffix(&self, suffix: &[u8], env: bool) -> bool {
+        // The id of a key is none, but for those of access keys.
+        let keyed = self.literal.to_ascii_lowercase().ends_with("key") && self.kind != "access_key";
+        if keyed && matches!(suffix, [b'_' | b'-', b'i' | b'I', b'd' | b'D'] | [b'I', b'd' | b'D'])
+        {
+            return false;
+        }
         if env {
             let last = suffix.rsplit(|b| *b == b'_').next().unwrap_or_default();
             let words = last.first().map_or(&[][..], |first| NOT_SECRET.of(*first));
             return suffix.is_empty()
                 || (suffix[0] == b'_' || self.literal.len() > 4)
                     && !words.iter().any(|n| last.eq_ignore_ascii_case(n.as_bytes()));
-        }
-        // The id of a key is none, but for those of access keys.
-        let keyed = self.literal.ends_with("key") && self.kind != "access_key";
-        if keyed && matches!(suffix, [b'_' | b'-', b'i' | b'I', b'd' | b'D'] | [b'I', b'd' | b'D'])
-        {
-            return false;
         }
         let mut rest = suffix;
         while !rest.is_empty() {
@@ -244,4 +251,18 @@ fn undecided(text: &Text<'_>, name_start: usize, name_end: usize) -> Verdict {
     let found = separator(text.rest(name_end), name, text.previous(name_start));
     let start = found.map_or(text.end(), |separator| name_end + separator.length);
     Verdict::More { start, from: text.end(), class: None }
+}
+
+/// Whether what begins at `at` is no long token: told at a glance.
+fn is_short(text: &Text<'_>, at: usize) -> bool {
+    let seen = text.slice(at, at + 24);
+    let token = &seen[seen.iter().take_while(|b| matches!(b, b'"' | b'\'' | b'\\')).count()..];
+    let run = token.iter().take_while(|b| Class::WORD.has(**b)).count();
+    run < token.len() && run < 18
+}
+
+/// Whether a name stands in the name of a cloud's resource: `arn:aws:...:secret:x`.
+fn is_resource(outer: &[u8]) -> bool {
+    let word = &outer[outer.len() - Class::VALUE.run_back(outer)..];
+    memchr::memmem::find(word, b"arn:").is_some()
 }

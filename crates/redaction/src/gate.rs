@@ -12,6 +12,8 @@ pub(crate) const SEEN: usize = 96;
 /// How much a value must prove.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Trust {
+    /// The name proves next to nothing (`_key`): the value must be long and random.
+    Long,
     /// The name proves little (`auth`, `session`, `token` in prose): the value must look random.
     Weak,
     /// The name is one of passwords or keys.
@@ -210,6 +212,15 @@ pub(crate) fn is_placeholder(value: &[u8]) -> bool {
 const PUBLIC: &[&[u8]] =
     &[b"pk_live_", b"pk_test_", b"pk.eyJ", b"sb_publishable_", b"ssh-rsa", b"ssh-ed25519", b"phc_"];
 
+/// Five groups of hexadecimal digits: more often the name of something than a secret.
+fn is_uuid(value: &[u8]) -> bool {
+    value.len() == 36
+        && value.iter().enumerate().all(|(at, b)| match at {
+            8 | 13 | 18 | 23 => *b == b'-',
+            _ => b.is_ascii_hexdigit(),
+        })
+}
+
 /// A regular expression: `[A-Za-z0-9]{88}`.
 fn is_pattern(value: &[u8]) -> bool {
     value.contains(&b'[')
@@ -314,7 +325,10 @@ fn is_variable(rest: &[u8]) -> bool {
         None | Some(b'{' | b'(') => true,
         Some(b) if b.is_ascii_digit() => rest.len() == 1,
         Some(_) => {
-            let name = rest.iter().all(|b| Class::ALNUM.has(*b) || *b == b'_');
+            let of_name = |b: &&u8| Class::ALNUM.has(**b) || **b == b'_';
+            let length = rest.iter().take_while(of_name).count();
+            let name = rest.get(length).is_none_or(|b| matches!(b, b')' | b'}' | b',' | b';'));
+            let rest = &rest[..length];
             let upper = !rest.iter().any(u8::is_ascii_lowercase);
             let lower = !rest.iter().any(|b| b.is_ascii_uppercase() || b.is_ascii_digit());
             name && (upper || lower || rest.contains(&b'_'))
@@ -334,6 +348,7 @@ pub(crate) fn is_secret(value: &[u8], quoted: bool, trust: Trust) -> bool {
         Trust::Strong if quoted => 5,
         Trust::Strong => 6,
         Trust::Weak => 8,
+        Trust::Long => 20,
     };
     if value.len() < least {
         return false;
@@ -352,6 +367,10 @@ pub(crate) fn is_secret(value: &[u8], quoted: bool, trust: Trust) -> bool {
     }
     if is_word(seen) {
         return quoted && trust == Trust::Strong && !names_a_secret(seen);
+    }
+    if trust == Trust::Long {
+        let plain = seen.iter().all(|b| Class::ALNUM.has(*b) || matches!(b, b'_' | b'-'));
+        return plain && is_mixed(seen) && looks_random(seen) && !is_uuid(seen);
     }
     trust == Trust::Strong || looks_random(seen) || is_letters(seen)
 }

@@ -29,7 +29,9 @@ pub(crate) fn authorization(text: &mut Text<'_>, at: usize, length: usize) -> Ve
     if scheme.starts_with(b"AWS4") {
         return Verdict::No;
     }
-    let class = if scheme.eq_ignore_ascii_case(b"digest") { Class::LINE } else { Class::TOKEN };
+    let fields = [b"digest".as_slice(), b"oauth"];
+    let listed = fields.iter().any(|list| scheme.eq_ignore_ascii_case(list));
+    let class = if listed { Class::LINE } else { Class::TOKEN };
     credential(text, start, class, gate::is_credential)
 }
 

@@ -189,8 +189,13 @@ fn at_cursor(cursor: &mut Cursor<'_>, name: &[u8], before: Option<u8>) -> Option
         [_, ..] if gap > 0 && !quoted && says(cursor) => return loose,
         _ => return None,
     };
-    let after = cursor.blanks();
-    cursor.colours();
+    let mut after = 0;
+    while {
+        let from = cursor.at;
+        after += cursor.blanks();
+        cursor.colours();
+        cursor.at > from
+    } {}
     Some(Separator { tight: tight && after == 0, ..Separator::default() })
 }
 

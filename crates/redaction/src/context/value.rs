@@ -119,7 +119,9 @@ fn quoted(text: &mut Text<'_>, start: usize, quote: u8, escaped: bool, trust: Tr
     if at == rest.len() || rest[at] == b'\n' {
         return unquoted(text, start, trust);
     }
-    if gate::is_secret(&rest[..at], true, trust) {
+    // A shell runs what stands between back quotes.
+    let run = quote == b'`' && rest[..at].contains(&b' ');
+    if !run && gate::is_secret(&rest[..at], true, trust) {
         Verdict::Hit { start, end: start + at }
     } else {
         Verdict::No
