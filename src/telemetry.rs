@@ -2,10 +2,11 @@
 
 use std::collections::BTreeSet;
 use std::io::{self, IsTerminal};
-use std::sync::{Mutex, OnceLock, PoisonError};
+use std::sync::OnceLock;
 
 use airlock_redaction::Redactor;
 use airlock_redaction::logs::{LogRedactor, RedactingWriter};
+use parking_lot::Mutex;
 use secrecy::SecretString;
 use tracing::{Level, Metadata};
 use tracing_subscriber::EnvFilter;
@@ -28,7 +29,7 @@ static LOG: OnceLock<LogRedactor> = OnceLock::new();
 pub(crate) fn learn(reference: &str, value: &SecretString) {
     static LEARNT: Mutex<BTreeSet<u64>> = Mutex::new(BTreeSet::new());
     let Some(log) = LOG.get() else { return };
-    let mut learnt = LEARNT.lock().unwrap_or_else(PoisonError::into_inner);
+    let mut learnt = LEARNT.lock();
     if learnt.len() < MOST_LEARNT && learnt.insert(fingerprint(reference, value)) {
         log.learn([(reference.to_owned(), value.clone())]);
     }

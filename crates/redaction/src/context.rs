@@ -249,7 +249,7 @@ impl Word {
 fn undecided(text: &Text<'_>, name_start: usize, name_end: usize) -> Verdict {
     let name = text.slice(name_start, name_end);
     let found = separator(text.rest(name_end), name, text.previous(name_start));
-    let start = found.map_or(text.end(), |separator| name_end + separator.length);
+    let start = found.map_or_else(|| text.end(), |separator| name_end + separator.length);
     Verdict::More { start, from: text.end(), class: None }
 }
 

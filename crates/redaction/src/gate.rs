@@ -257,7 +257,7 @@ fn is_code(value: &[u8]) -> bool {
         return true;
     }
     let upper = |b: &u8| b.is_ascii_uppercase() || b.is_ascii_digit() || *b == b'_';
-    let parts = value.iter().filter(|b| **b == b'_').count();
+    let parts = value.split(|b| *b == b'_').count() - 1;
     let digits = value.iter().filter(|b| b.is_ascii_digit()).count();
     if parts >= 2 && digits * 4 < value.len() && value.iter().all(upper) {
         return true;

@@ -10,8 +10,9 @@
 
 use std::fmt;
 use std::io::{self, Write};
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::Arc;
 
+use parking_lot::RwLock;
 use secrecy::SecretString;
 
 use tracing::Metadata;
@@ -36,11 +37,11 @@ impl LogRedactor {
     /// add a value once.
     pub fn learn(&self, values: impl IntoIterator<Item = (String, SecretString)>) {
         let more = self.now().with_values(values);
-        *self.0.write().unwrap_or_else(PoisonError::into_inner) = more;
+        *self.0.write() = more;
     }
 
     fn now(&self) -> Redactor {
-        self.0.read().unwrap_or_else(PoisonError::into_inner).clone()
+        self.0.read().clone()
     }
 }
 

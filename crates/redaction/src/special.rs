@@ -263,7 +263,7 @@ pub(crate) fn user(text: &mut Text<'_>, at: usize, length: usize) -> Verdict {
 /// Bytes after a command's name in which its password must begin.
 const LONGEST_CALL: usize = 160;
 
-/// `redis-cli ... -a password`, `mysql ... -ppassword`, also as a list of arguments. MySQL's
+/// `redis-cli ... -a password`, `mysql ... -ppassword`, also as a list of arguments. `MySQL`'s
 /// password is glued to its letter; a blank after it means that it will be asked for.
 pub(crate) fn tool(text: &mut Text<'_>, from: usize, letter: u8) -> Verdict {
     let rest = text.slice(from, from + LONGEST_CALL);

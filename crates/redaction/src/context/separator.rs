@@ -136,10 +136,10 @@ fn at_cursor(cursor: &mut Cursor<'_>, name: &[u8], before: Option<u8>) -> Option
     }
     let closed = cursor.peek() == Some(b']') && (quoted || before == Some(b'['));
     cursor.at += usize::from(closed);
-    if before == Some(b'<') || before == Some(b'>') {
-        if let Some(tag) = tag(cursor, before == Some(b'>')) {
-            return Some(tag);
-        }
+    if matches!(before, Some(b'<' | b'>'))
+        && let Some(tag) = tag(cursor, before == Some(b'>'))
+    {
+        return Some(tag);
     }
     cursor.colours();
     let start = cursor.at;
@@ -240,11 +240,11 @@ fn tag(cursor: &mut Cursor<'_>, inside: bool) -> Option<Separator> {
         }
         next.spaces();
         let value = next.left();
-        let names = [b"<string".as_slice(), b"<value"];
-        let named = names.iter().any(|name| {
+        let opens = [b"<string".as_slice(), b"<value"];
+        let of_value = opens.iter().any(|name| {
             value.len() >= name.len() && value[..name.len()].eq_ignore_ascii_case(name)
         });
-        if !named || !next.aside(b'<', b'>') {
+        if !of_value || !next.aside(b'<', b'>') {
             return None;
         }
     } else if !next.eat(b">") && !next.aside(b' ', b'>') {

@@ -69,7 +69,7 @@ fn unwrapped(text: &Text<'_>, at: usize) -> Unwrapped {
         let more = seen == lead.len() && seen < LONGEST_WRAPPER && !text.complete();
         if more { Unwrapped::Undecided } else { Unwrapped::At(at) }
     };
-    if !WRAPPERS.iter().any(|wrapper| known(&wrapper)) {
+    if !WRAPPERS.iter().any(known) {
         return Unwrapped::At(at);
     }
     let Some(b'(') = lead.get(name) else { return undecided(name) };
