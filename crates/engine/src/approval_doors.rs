@@ -134,6 +134,7 @@ impl Engine {
         ctx: &dyn RunContext,
         input: &Value,
     ) -> Result<RequestedApproval, Failure> {
+        self.core.check_names(input)?;
         let limits = &self.core.config.limits;
         let (account, inputs): (_, Vec<ExecuteInput>) = if input.get("commands").is_some() {
             let batch = BatchInput::parse(input, limits)?;

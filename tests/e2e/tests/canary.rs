@@ -131,8 +131,15 @@ impl Walk<'_> {
     }
 
     fn queue_of(&self, kind: &str) -> &'static str {
-        let admin =
-            ["deleteBudget", "topUpBudget", "resetCircuit", "listBudgets", "getBudgetLedger"];
+        let admin = [
+            "deleteBudget",
+            "topUpBudget",
+            "resetCircuit",
+            "listBudgets",
+            "getBudgetLedger",
+            "resolveApproval",
+            "listApprovals",
+        ];
         if admin.contains(&kind) { "airlock-admin" } else { "airlock" }
     }
 
