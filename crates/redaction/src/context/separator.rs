@@ -145,7 +145,9 @@ fn at_cursor(cursor: &mut Cursor<'_>, name: &[u8], before: Option<u8>) -> Option
     let start = cursor.at;
     let gap = cursor.blanks();
     let mut next = *cursor;
-    if next.aside(b'[', b']') && next.peek() == Some(b':') {
+    // A marker is a value that was replaced, no default.
+    let marker = next.left().starts_with(b"[REDACTED");
+    if !marker && next.aside(b'[', b']') && next.peek() == Some(b':') {
         *cursor = next;
     }
     let flag = name.starts_with(b"--") || name.starts_with(b"-") && name.len() > 3;
