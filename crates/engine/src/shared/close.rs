@@ -30,6 +30,7 @@ impl Engine {
         ctx: &dyn RunContext,
         input: &Value,
     ) -> Result<CloseSandboxResult, Failure> {
+        self.core.check_names(input)?;
         let input = SharedSandboxInput::parse(input)?;
         let pulse = Pulse::new(airlock_contract::ExecutionId::of(ctx.identity()), 1);
         pulse.phase(airlock_contract::Phase::Settling);

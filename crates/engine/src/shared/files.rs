@@ -27,6 +27,7 @@ impl Engine {
     /// A failure as the contract lists them, or the report of a cancelled run.
     pub async fn upload_files(&self, ctx: &dyn RunContext, input: Value) -> Result<Value, Ending> {
         let limits = &self.core.config.limits;
+        self.core.check_names(&input)?;
         let parsed = UploadFilesInput::parse(&input, limits).map_err(Failure::from)?;
         drop(input);
         let paths = parsed.files.iter().map(|file| file.path.as_str());
@@ -46,6 +47,7 @@ impl Engine {
         ctx: &dyn RunContext,
         input: Value,
     ) -> Result<Value, Ending> {
+        self.core.check_names(&input)?;
         let parsed = DownloadFilesInput::parse(&input).map_err(Failure::from)?;
         no_nul("paths", parsed.paths.iter().map(String::as_str)).map_err(Failure::from)?;
         let run = Run::new(self.core.clone(), ctx, parsed.run_id.clone(), 1);

@@ -17,6 +17,7 @@ impl Engine {
     /// # Errors
     /// `SandboxNotFound` if the account opened no such sandbox, or it is forgotten.
     pub async fn sandbox_health(&self, input: &Value) -> Result<SandboxHealth, Failure> {
+        self.core.check_names(input)?;
         let input = SharedSandboxInput::parse(input)?;
         let record = self.core.runs.shared().get(&input.run_id, &input.sandbox_id).await;
         let record = record.map_err(|error| refused(error.into()))?.ok_or_else(not_found)?;

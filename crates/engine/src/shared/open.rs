@@ -25,6 +25,7 @@ impl Engine {
     /// # Errors
     /// A failure as the contract lists them, or the report of a cancelled opening.
     pub async fn open_sandbox(&self, ctx: &dyn RunContext, input: Value) -> Result<Value, Ending> {
+        self.core.check_names(&input)?;
         let parsed = OpenSandboxInput::parse(&input, &self.core.config.limits);
         let parsed = parsed.map_err(airlock_contract::Failure::from)?;
         let run = Run::new(self.core.clone(), ctx, parsed.run_id.clone(), 1);

@@ -23,6 +23,7 @@ impl Engine {
         ctx: &dyn RunContext,
         input: Value,
     ) -> Result<Value, Ending> {
+        self.core.check_names(&input)?;
         let parsed = InstallPackagesInput::parse(&input).map_err(Failure::from)?;
         let run = Run::new(self.core.clone(), ctx, parsed.run_id.clone(), 1);
         drive(run, ctx, Work::Install(Box::new(parsed))).await
