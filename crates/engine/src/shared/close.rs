@@ -79,6 +79,7 @@ impl Core {
                 reserved_usd: record.held,
                 spent_usd: ended.cost,
                 seconds: seconds(record, ended.at_ms),
+                drift_seconds: None,
                 price_digest: self.prices.digest().to_owned(),
             },
             budget_remaining: remaining,

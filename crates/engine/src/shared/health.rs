@@ -61,6 +61,7 @@ impl Core {
                 reserved_usd: record.held,
                 spent_usd: spent,
                 seconds: seconds(&record, until),
+                drift_seconds: None,
                 price_digest: self.prices.digest().to_owned(),
             },
         }
