@@ -75,6 +75,7 @@ impl Run {
             claimed_at_ms: self.claimed_at_ms,
             live,
             found: std::collections::BTreeMap::new(),
+            borrowed: None,
             creating: None,
             on_their_way: Vec::new(),
             asked: Asked { sandbox: self.asked.sandbox.clone(), hold: false },
