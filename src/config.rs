@@ -10,7 +10,7 @@ use std::time::Duration;
 use airlock_approval::webhook::Endpoint;
 use airlock_budget::PriceCard;
 use airlock_contract::{NetworkInput, Usd};
-use airlock_engine::{AutoCreate, Config as EngineConfig};
+use airlock_engine::{AutoCreate, Config as EngineConfig, Rate};
 use airlock_policy::Gate;
 use airlock_redaction::{CustomPattern, Redactor};
 use serde::Deserialize;
@@ -24,6 +24,8 @@ use crate::exit::Error;
 struct Raw {
     #[serde(default)]
     sandbox: RawSandbox,
+    #[serde(default)]
+    fleet: RawFleet,
     #[serde(default)]
     limits: RawLimits,
     #[serde(default)]
@@ -61,6 +63,64 @@ struct RawSandbox {
     /// Seconds that a sandbox lives beyond heartbeat timeout and backoff, for a busy worker and
     /// skewed clocks. Default 60.
     lease_slack_seconds: Option<u64>,
+}
+
+/// `[fleet]`: what all workers together ask of the sandbox provider. Runs beyond it wait in turn.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawFleet {
+    /// Sandboxes at the same time, of all workers. Default: any number.
+    sandboxes_at_once: Option<u32>,
+    /// New sandboxes a second, of all workers; 0.5 is one each two seconds. Default: any rate.
+    creations_per_second: Option<f64>,
+    /// How many may be created at once after a quiet time. Default 1.
+    creation_burst: Option<u32>,
+    /// Seconds that an attempt waits for its turn before it fails with `SandboxCapacity`, at most
+    /// 600. Default 300.
+    queue_seconds: Option<u64>,
+    /// Failures of the provider within the window after which no worker calls it. Default 5.
+    breaker_failures: Option<u32>,
+    /// Default 30.
+    breaker_window_seconds: Option<u64>,
+    /// Seconds until one call finds out whether the provider is back. Default 15.
+    breaker_pause_seconds: Option<u64>,
+}
+
+impl RawFleet {
+    /// What is wrong with it.
+    fn problem(&self) -> Option<&'static str> {
+        let is_rate = |rate: f64| rate.is_finite() && (0.001..=1000.0).contains(&rate);
+        if self.sandboxes_at_once == Some(0) {
+            Some("fleet.sandboxes_at_once must be at least 1; leave it out for any number")
+        } else if self.creations_per_second.is_some_and(|rate| !is_rate(rate)) {
+            Some("fleet.creations_per_second must be from 0.001 to 1000")
+        } else if self.creation_burst.is_some() && self.creations_per_second.is_none() {
+            Some("fleet.creation_burst needs fleet.creations_per_second as well")
+        } else if self.queue_seconds.is_some_and(|seconds| seconds > 600) {
+            Some("fleet.queue_seconds must be at most 600")
+        } else if self.breaker_failures == Some(0) || self.breaker_pause_seconds == Some(0) {
+            Some("fleet.breaker_failures and fleet.breaker_pause_seconds must be at least 1")
+        } else {
+            None
+        }
+    }
+
+    fn apply(self, config: &mut EngineConfig) {
+        let limits = &mut config.admission.limits;
+        limits.at_once = self.sandboxes_at_once;
+        limits.rate = self.creations_per_second.map(|rate| Rate {
+            interval: Duration::from_secs_f64(1.0 / rate),
+            burst: self.creation_burst.unwrap_or(1),
+        });
+        let seconds = |slot: &mut Duration, value: Option<u64>| {
+            *slot = value.map_or(*slot, Duration::from_secs);
+        };
+        seconds(&mut config.admission.wait, self.queue_seconds);
+        let breaker = &mut config.breaker;
+        breaker.failures = self.breaker_failures.unwrap_or(breaker.failures);
+        seconds(&mut breaker.window, self.breaker_window_seconds);
+        seconds(&mut breaker.pause, self.breaker_pause_seconds);
+    }
 }
 
 /// `[limits]`
@@ -151,6 +211,9 @@ pub(crate) struct Config {
 pub(crate) fn load(args: &ConfigArgs) -> Result<Config, Error> {
     let file = File::read(args)?;
     let raw = file.raw()?;
+    if let Some(problem) = raw.fleet.problem() {
+        return Err(file.wrong(problem));
+    }
     if raw.budget.slice_seconds.is_some_and(|seconds| seconds < 10) {
         return Err(file.wrong("budget.slice_seconds must be at least 10"));
     }
@@ -212,6 +275,7 @@ fn engine(raw: Raw) -> EngineConfig {
     set(&mut config.output.stream, limits.output_bytes);
     set(&mut config.output.batch, limits.batch_output_bytes);
     config.slice = raw.budget.slice_seconds.map_or(config.slice, Duration::from_secs);
+    raw.fleet.apply(&mut config);
     config.secret_env = raw.secret_env.allow;
     config.auto_create = raw.budget.auto_create.map(|auto| AutoCreate {
         limit: auto.limit,
@@ -334,6 +398,9 @@ mod tests {
             template = "agents"
             [limits]
             output_bytes = 1000
+            [fleet]
+            sandboxes_at_once = 20
+            creations_per_second = 0.5
             [secret_env]
             allow = ["env:NPM_TOKEN"]
             [budget.auto_create]
@@ -353,6 +420,9 @@ mod tests {
         };
         assert_eq!(config.engine.default_template, "agents");
         assert_eq!(config.engine.output.stream, 1000);
+        assert_eq!(config.engine.admission.limits.at_once, Some(20));
+        let rate = config.engine.admission.limits.rate.unwrap();
+        assert_eq!((rate.interval, rate.burst), (Duration::from_secs(2), 1));
         assert_eq!(config.engine.auto_create.unwrap().limit, "0.5".parse().unwrap());
         assert_eq!(config.redactor.redact("see TCK-123456"), "see [REDACTED:ticket]");
     }
@@ -393,6 +463,9 @@ mod tests {
                 "[sandbox]\n\n[env.base]\ndefalt = \"allow\"\n",
                 "line 4: unknown key `env.base.defalt`; did you mean `default`?",
             ),
+            ("[fleet]\nsandboxes_at_once = 0\n", "fleet.sandboxes_at_once must be at least 1"),
+            ("[fleet]\ncreations_per_second = -1\n", "fleet.creations_per_second must be"),
+            ("[fleet]\ncreation_burst = 3\n", "fleet.creation_burst needs"),
             ("[budget]\nslice_seconds = 9\n", "budget.slice_seconds must be at least 10"),
             ("[[redaction.pattern]]\nname = \"x\"\nregex = \"(\"\n", "redaction.pattern: "),
             ("nonsense", "line 1: "),

@@ -1,10 +1,8 @@
 //! How runs end: each ending as a caller sees it, and that nothing is left behind.
 
-use std::time::{Duration, Instant};
-
 use serde_json::{Value, json};
 
-use crate::harness::Stack;
+use crate::harness::{Stack, wait_until};
 
 fn run(account: &str, command: &str) -> Value {
     json!({"runId": account, "command": command})
@@ -132,10 +130,10 @@ fn a_cancelled_run_is_killed_and_settled() {
     let id = "to-be-cancelled";
     let input = json!({"runId": account, "command": "echo begun; sleep 300 & sleep 300; echo no"});
     stack.start_activity("safeExecuteCode", id, &input);
-    wait_for("the command to run", || stack.heartbeat(id).contains("begun"));
+    wait_until("the command to run", || stack.heartbeat(id).contains("begun"));
     let cancelled = stack.temporal(&["activity", "cancel", "--activity-id", id]);
     assert!(cancelled.status.success());
-    wait_for("the activity to end", || {
+    wait_until("the activity to end", || {
         stack.describe(id)["info"]["status"] == json!("ACTIVITY_EXECUTION_STATUS_CANCELED")
     });
     let outcome = stack.describe(id).to_string();
@@ -143,13 +141,4 @@ fn a_cancelled_run_is_killed_and_settled() {
     stack.assert_clean(&account);
     let status = stack.activity("getBudget", &json!({"runId": account})).ok();
     assert!(status["spent"].as_f64().expect("spent") > 0.0, "time that ran is paid: {status}");
-}
-
-/// Waits until something holds; a test that waits a minute has failed.
-fn wait_for(what: &str, mut holds: impl FnMut() -> bool) {
-    let until = Instant::now() + Duration::from_secs(60);
-    while !holds() {
-        assert!(Instant::now() < until, "waited in vain for {what}");
-        std::thread::sleep(Duration::from_millis(100));
-    }
 }

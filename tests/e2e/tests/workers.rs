@@ -1,13 +1,12 @@
 //! Workers that come and go: killed, drained, started before their servers.
 
 use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use serde_json::{Value, json};
 
-use crate::harness::{Stack, airlock};
+use crate::harness::{Stack, airlock, wait_until};
 
 /// Prints ten numbered lines over five seconds, and notes each start outside of its output.
 const COUNT: &str = "echo started >> starts; \
@@ -44,14 +43,6 @@ impl Drop for Worker {
     fn drop(&mut self) {
         self.0.kill().ok();
         self.0.wait().ok();
-    }
-}
-
-fn wait_until(what: &str, mut holds: impl FnMut() -> bool) {
-    let until = Instant::now() + Duration::from_secs(60);
-    while !holds() {
-        assert!(Instant::now() < until, "waited in vain for {what}");
-        std::thread::sleep(Duration::from_millis(100));
     }
 }
 

@@ -12,6 +12,15 @@ use serde_json::{Value, json};
 /// Long enough for a slow machine; a test that waits this long has failed.
 const START_LIMIT: Duration = Duration::from_secs(120);
 
+/// Waits until something holds; a test that waits a minute has failed.
+pub(crate) fn wait_until(what: &str, mut holds: impl FnMut() -> bool) {
+    let until = Instant::now() + Duration::from_secs(60);
+    while !holds() {
+        assert!(Instant::now() < until, "waited in vain for {what}");
+        std::thread::sleep(Duration::from_millis(100));
+    }
+}
+
 /// The workspace's folder.
 pub(crate) fn workspace() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").canonicalize().expect("the workspace")
