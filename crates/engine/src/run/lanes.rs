@@ -76,7 +76,6 @@ impl Run {
             live,
             borrowed: None,
             found: std::collections::BTreeMap::new(),
-            borrowed: None,
             creating: None,
             on_their_way: Vec::new(),
             asked: Asked { sandbox: self.asked.sandbox.clone(), hold: false },

@@ -81,7 +81,6 @@ impl Core {
                 seconds: seconds(record, ended.at_ms),
                 drift_seconds: None,
                 price_digest: self.prices.digest().to_owned(),
-                drift_seconds: None,
             },
             budget_remaining: remaining,
             receipt,

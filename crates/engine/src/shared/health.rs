@@ -63,7 +63,6 @@ impl Core {
                 seconds: seconds(&record, until),
                 drift_seconds: None,
                 price_digest: self.prices.digest().to_owned(),
-                drift_seconds: None,
             },
         }
     }
