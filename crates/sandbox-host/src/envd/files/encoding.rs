@@ -34,8 +34,11 @@ pub(crate) fn choose(headers: &HeaderMap, is_partial: bool) -> Option<Encoding> 
         }
     }
     // A star speaks of what is not named; without a word, identity is welcome least of all.
-    let identity: f32 =
-        identity.or(any.filter(|weight| *weight == 0.0)).unwrap_or(f32::MIN_POSITIVE);
+    let refused_with_the_rest = any.filter(|weight| *weight == 0.0);
+    let identity: f32 = match identity {
+        Some(weight) => weight,
+        None => refused_with_the_rest.unwrap_or(f32::MIN_POSITIVE),
+    };
     let gzip: f32 = gzip.unwrap_or_default();
     if !is_partial && gzip > identity {
         Some(Encoding::Gzip)

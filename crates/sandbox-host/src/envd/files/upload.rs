@@ -232,9 +232,8 @@ async fn store(
         Err(failed) => return failure(&failed, &path),
     };
     while let Some(chunk) = next {
-        let chunk = match chunk {
-            Ok(chunk) => chunk,
-            Err(_) => return failure(&io::Error::other("the body was cut short"), &path),
+        let Ok(chunk) = chunk else {
+            return failure(&io::Error::other("the body was cut short"), &path);
         };
         let file = Arc::clone(&file);
         let written = daemon.workers.run(move || (&*file).write_all(&chunk)).await;
