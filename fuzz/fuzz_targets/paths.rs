@@ -1,5 +1,5 @@
 //! Whatever a request calls a file, a user, a sandbox or a host: paths come out absolute and
-//! without a way up, ids and hosts in one form.
+//! stay as they are, ids and hosts in one form.
 #![no_main]
 
 use airlock_sandbox_host::fuzzing::{path, target, users};
@@ -11,8 +11,6 @@ fuzz_target!(|data: &[u8]| {
     let (home, wanted) = text.split_once('\n').unwrap_or(("/home/user", &text));
     if let Ok(found) = path(wanted, home) {
         assert!(found.starts_with('/') && !found.contains('\0'), "{found:?}");
-        let mut parts = found.split('/').skip(1);
-        assert!(found == "/" || parts.all(|part| !["", ".", ".."].contains(&part)), "{found:?}");
         assert_eq!(path(&found, home).as_ref(), Ok(&found));
     }
     if let Some((id, port)) = target(home, wanted) {

@@ -46,7 +46,7 @@ fn query_pairs(query: &str) -> Option<BTreeMap<String, String>> {
 pub fn range(value: &[u8], length: u64) -> Option<(u64, u64)> {
     match parse_range(value, length) {
         Range::Part(from, to) => Some((from, to)),
-        Range::Outside | Range::Ignored => None,
+        Range::Outside | Range::Ignored | Range::Invalid => None,
     }
 }
 
@@ -56,16 +56,18 @@ pub fn file_headers(value: &[u8]) {
     let _refused_mostly = signature::check(&text, "v1_", Some(1), 1);
     let Ok(value) = HeaderValue::from_bytes(value) else { return };
     let mut headers = HeaderMap::new();
-    for name in ["x-metadata-key", "if-modified-since", "if-range", "if-none-match"] {
+    for name in ["x-metadata-key", "if-modified-since", "if-range", "if-none-match", "if-match"] {
         headers.insert(HeaderName::from_static(name), value.clone());
     }
     if let Ok(name) = HeaderName::from_bytes(format!("x-metadata-{text}").as_bytes()) {
-        headers.insert(name, value);
+        headers.insert(name, value.clone());
     }
     if let Ok(metadata) = xattr::from_headers(&headers) {
         assert!(metadata.values().all(|value| value.is_ascii()));
     }
-    let _none_mostly = envd::files::date(&headers, &header::IF_MODIFIED_SINCE);
+    headers.insert(header::ACCEPT_ENCODING, value);
+    let _decided = envd::files::choose(&headers, false);
+    let _decided = envd::files::decide(&headers, jiff::Timestamp::UNIX_EPOCH);
 }
 
 /// The absolute path that a user means.
@@ -118,6 +120,14 @@ pub fn network_body(body: &[u8]) -> Option<Vec<&'static str>> {
         Err(_) => rules.by_name(host, 443) == egress::rules::ByName::Allowed,
     };
     Some(hosts.into_iter().filter(|host| allowed(host)).collect())
+}
+
+/// The host that the first bytes of a tunnel ask for.
+pub fn client_hello(bytes: &[u8]) -> Option<String> {
+    match egress::hello::server_name(bytes) {
+        egress::hello::Hello::Name(name) => Some(name),
+        egress::hello::Hello::More | egress::hello::Hello::Nameless => None,
+    }
 }
 
 /// Reads an upload: each file's path and length.

@@ -164,10 +164,10 @@ async fn directories_are_made_listed_moved_and_removed() {
         entries,
         [
             entry("b", "FILE_TYPE_DIRECTORY", ""),
-            entry("dangling", "", "nowhere"),
+            entry("dangling", "", "/home/user/a/dangling"),
             entry("f", "FILE_TYPE_FILE", ""),
             entry("link", "FILE_TYPE_DIRECTORY", "/home/user/a/b"),
-            entry("loop", "", "loop"),
+            entry("loop", "", "/home/user/a/loop"),
         ]
     );
     assert_eq!(call("ListDir", json!({"path": "a/f"})).await.1["code"], "invalid_argument");

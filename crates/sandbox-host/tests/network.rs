@@ -74,13 +74,9 @@ async fn an_allowed_name_is_reached_and_another_is_not() {
     let want = format!("get /a?b=1 http/1.1|host: localhost:{port} 200");
     assert_eq!(get(&sandbox, proxied, &format!("http://localhost:{port}/a?b=1")).await, want);
     let tunnel = format!("{proxied} --proxytunnel");
-    assert_eq!(
-        get(&sandbox, &tunnel, &format!("http://LOCALHOST.:{port}/a?b=1"))
-            .await
-            .matches(" 200")
-            .count(),
-        1
-    );
+    // Plain HTTP goes by whole addresses: in a tunnel each request could name another host.
+    let plain = get(&sandbox, &tunnel, &format!("http://LOCALHOST.:{port}/a?b=1")).await;
+    assert!(plain.ends_with("failed\n") && !plain.contains("get /a"), "{plain}");
 
     let denied = get(&sandbox, proxied, "http://example.invalid/").await;
     assert!(denied.contains("not allowed by this sandbox's network rules"), "{denied}");
@@ -285,17 +281,69 @@ async fn tunnels_end_with_their_sandbox() {
     let sandbox = rig.create(only(&["localhost"], port)).await;
     let connect = format!("CONNECT localhost:{port} HTTP/1.1\\r\\nHost: localhost\\r\\n\\r\\n");
     let command = format!(
-        "exec 3<>/dev/tcp/127.0.0.1/49984; printf '{connect}' >&3; read -r line <&3; echo $line; echo hello >&3; sleep 60"
+        "exec 3<>/dev/tcp/127.0.0.1/49984; printf '{connect}' >&3; read -r line <&3; echo $line; read -r empty <&3; python3 -c \"{HELLO}\" localhost >&3; sleep 60"
     );
     let stream = sandbox.start("user", &command).await;
     let (mut peer, _) = listener.accept().await.unwrap();
     let mut hello = [0; 6];
     tokio::io::AsyncReadExt::read_exact(&mut peer, &mut hello).await.unwrap();
-    assert_eq!(&hello, b"hello\n");
+    assert_eq!(hello[0], 22, "not the record of a handshake: {hello:?}");
     assert_eq!(rig.status("DELETE", &format!("/sandboxes/{}", sandbox.id), json!({})).await, 204);
-    let end = tokio::io::AsyncReadExt::read(&mut peer, &mut hello);
-    let end = tokio::time::timeout(std::time::Duration::from_secs(5), end).await.unwrap();
-    assert!(matches!(end, Ok(0) | Err(_)), "the tunnel is still open");
+    let mut rest = Vec::new();
+    let end = tokio::io::AsyncReadExt::read_to_end(&mut peer, &mut rest);
+    let end = tokio::time::timeout(std::time::Duration::from_secs(20), end).await;
+    let _cut_or_closed = end.expect("the tunnel is still open");
     assert_eq!(stream.collect().await.error.as_deref(), Some("cut"));
+    rig.end().await;
+}
+
+/// Writes the first message of a TLS client that asks for the host of the first argument.
+const HELLO: &str = "import ssl, sys; \
+    out = ssl.MemoryBIO(); \
+    tls = ssl.create_default_context().wrap_bio(ssl.MemoryBIO(), out, server_hostname=sys.argv[1]); \
+    \n\
+try: tls.do_handshake() \n\
+except ssl.SSLWantReadError: pass\n\
+sys.stdout.buffer.write(out.read())";
+
+/// Otherwise an allowed name would open every other name behind the same address.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_tunnel_is_for_tls_to_an_allowed_name_alone() {
+    let rig = private_rig().await;
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let sandbox = rig.create(only(&["localhost", "*.example.com"], port)).await;
+    assert_eq!(sandbox.write("hello.py", HELLO).await.0, 200);
+    let accepting = tokio::spawn(async move {
+        let mut seen = Vec::new();
+        loop {
+            let (mut peer, _) = listener.accept().await.unwrap();
+            let mut bytes = Vec::new();
+            let _cut = tokio::io::AsyncReadExt::read_to_end(&mut peer, &mut bytes).await;
+            seen.push(bytes.first().copied());
+            if seen.len() == 5 {
+                return seen;
+            }
+        }
+    });
+    for (first, passes) in [
+        ("python3 hello.py localhost", true),
+        ("python3 hello.py a.example.com", true),
+        ("python3 hello.py evil.example", false),
+        ("printf 'GET / HTTP/1.1\\r\\nHost: localhost\\r\\n\\r\\n'", false),
+        ("printf 'SSH-2.0-x\\r\\n'", false),
+    ] {
+        let connect = format!("CONNECT localhost:{port} HTTP/1.1\\r\\nHost: localhost\\r\\n\\r\\n");
+        let command = format!(
+            "exec 3<>/dev/tcp/127.0.0.1/49984; printf '{connect}' >&3; read -r line <&3; echo $line; \
+             read -r empty <&3; {first} >&3; exec 3>&-; exec 3<&-; sleep 0.2"
+        );
+        let output = sandbox.sh(&command).await;
+        assert!(output.stdout.contains("200"), "{first}, to pass: {passes}: {output:?}");
+    }
+    let limit = std::time::Duration::from_secs(30);
+    let seen = tokio::time::timeout(limit, accepting).await.expect("five connections").unwrap();
+    // The first byte of a handshake's record where it passed; nothing at all where not.
+    assert_eq!(seen, [Some(22), Some(22), None, None, None]);
     rig.end().await;
 }

@@ -1,5 +1,6 @@
 //! The Connect protocol, binary: unary calls and server streams.
 
+use std::convert::Infallible;
 use std::fmt;
 use std::marker::PhantomData;
 use std::time::Duration;
@@ -9,6 +10,7 @@ use prost::Message;
 use reqwest::Response;
 use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderValue};
 use serde::Deserialize;
+use tokio::sync::oneshot;
 use tokio::time::{Instant, timeout_at};
 
 use super::codec::{Decoder, Frame, Malformed, count_fields, envelope};
@@ -110,6 +112,38 @@ impl Sandbox {
                 .and_then(|l| Instant::now().checked_add(l + Duration::from_secs(10))),
             reply: PhantomData,
         })
+    }
+
+    /// A stream of messages, one answer. `ended` is dropped when the last message was taken; from
+    /// then on the answer has the time of a request.
+    pub(super) async fn client_stream<Reply: Message + Default>(
+        &self,
+        method: Method,
+        user: Option<&str>,
+        messages: reqwest::Body,
+        ended: oneshot::Receiver<Infallible>,
+    ) -> Result<Reply, Error> {
+        let operation = method.operation;
+        let headers = self.rpc_headers(user, STREAM, None)?;
+        let url = self.url(&[method.service, method.name])?;
+        let request = self.transport().streams.post(url).headers(headers).body(messages);
+        let work = async {
+            let response = transport::send(operation, request).await?;
+            let response = expect(operation, response, STREAM).await?;
+            let body = transport::read_body(operation, response, self.limits().envd_body).await?;
+            let mut decoder = Decoder::new(self.limits().envd_body);
+            decoder.push(&body);
+            only_message(operation, &mut decoder)
+        };
+        let late = async {
+            let _dropped = ended.await;
+            tokio::time::sleep(self.timeouts().request).await;
+        };
+        tokio::select! {
+            biased;
+            reply = work => reply,
+            () = late => Err(Error::timeout(operation)),
+        }
     }
 
     fn rpc_headers(
@@ -241,6 +275,29 @@ pub(crate) fn decode<Reply: Message + Default>(
         return Err(Error::too_large(operation, MAX_FIELDS as u64));
     }
     Reply::decode(body).map_err(|_| Error::protocol(operation, "a message that does not decode"))
+}
+
+/// The one message of an answer, and its end.
+fn only_message<Reply: Message + Default>(
+    operation: &'static str,
+    decoder: &mut Decoder,
+) -> Result<Reply, Error> {
+    let mut message = None;
+    loop {
+        match decoder.next() {
+            Ok(Some(Frame::Message(payload))) if message.is_none() => message = Some(payload),
+            Ok(Some(Frame::End(payload))) => {
+                end(operation, &payload)?;
+                let message = message
+                    .ok_or_else(|| Error::protocol(operation, "an answer without a message"))?;
+                return decode(operation, message);
+            }
+            Ok(None) => return Err(Error::cut(operation)),
+            Ok(Some(Frame::Message(_))) | Err(_) => {
+                return Err(Error::protocol(operation, "an answer that is not one message"));
+            }
+        }
+    }
 }
 
 /// The end message of a stream.

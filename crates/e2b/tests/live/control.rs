@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use airlock_e2b::{CreateSandbox, Error, ListQuery, Order, SandboxState};
+use airlock_e2b::{CreateSandbox, Error, ListQuery, Network, Order, SandboxState};
 use secrecy::ExposeSecret;
 
 use crate::place::{Place, spec};
@@ -156,6 +156,27 @@ pub(crate) async fn environment(place: &Place) {
     let output = sandbox.run(&process, 1000).await.unwrap();
     assert_eq!(String::from_utf8_lossy(&output.stdout), "yes\nuser\n/home/user\n");
     assert!(place.client.kill(sandbox.id()).await.unwrap());
+}
+
+pub(crate) async fn networks(place: &Place) {
+    let client = &place.client;
+    let reach = airlock_e2b::StartProcess::shell(
+        "curl -sS -o /dev/null -m 5 https://blocked.example.com/ 2>&1 && echo reached",
+    );
+    let spec = CreateSandbox { network: Some(Network::only(["pypi.org"])), ..spec() };
+    let sandbox = client.create(&spec).await.unwrap();
+    let blocked = async || {
+        let output = sandbox.run(&reach, 1000).await.unwrap();
+        assert_ne!(output.exit_code, 0, "{output:?}");
+    };
+    blocked().await;
+    for network in [Network::none(), Network::only(["example.org", "*.crates.io"])] {
+        client.update_network(sandbox.id(), &network).await.unwrap();
+        blocked().await;
+    }
+    assert!(client.kill(sandbox.id()).await.unwrap());
+    let error = client.update_network(sandbox.id(), &Network::none()).await.unwrap_err();
+    assert!(matches!(error, Error::NotFound { .. }), "{error:?}");
 }
 
 pub(crate) async fn pausing(place: &Place) {

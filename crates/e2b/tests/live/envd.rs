@@ -99,6 +99,28 @@ pub(crate) async fn streams_and_input(place: &Place) {
     assert_eq!((&out[..], exit_code), (&b"two"[..], 0));
 }
 
+pub(crate) async fn streamed_input(place: &Place) {
+    let sandbox = &place.sandbox;
+    let mut process = place.shell("wc -c; exit 7");
+    process.stdin = true;
+    let mut stream = sandbox.start(&process).await.unwrap();
+    let selector = Selector::Pid(stream.pid().unwrap());
+    let user = Some(place.user);
+    // More than a pipe holds, and more than one message: the process must read meanwhile.
+    let pieces = (0..40).map(|n| Bytes::from(vec![b'a' + n % 26; 100_003]));
+    let input = futures_util::stream::iter(pieces);
+    sandbox.stream_stdin(user, &selector, input).await.unwrap();
+    // The input is still open: what ends a request ends no input.
+    sandbox.send_stdin(user, &selector, "more".into()).await.unwrap();
+    sandbox.close_stdin(user, &selector).await.unwrap();
+    let (out, exit_code, _) = rest(&mut stream).await;
+    assert_eq!((String::from_utf8_lossy(&out).trim(), exit_code), ("4000124", 7));
+    let gone = Selector::Pid(4_000_000);
+    let input = futures_util::stream::iter([Bytes::from("x")]);
+    let error = sandbox.stream_stdin(user, &gone, input).await.unwrap_err();
+    assert!(matches!(error, Error::NotFound { .. }), "{error:?}");
+}
+
 pub(crate) async fn signals(place: &Place) {
     let sandbox = &place.sandbox;
     let user = Some(place.user);

@@ -34,11 +34,13 @@ at_a_service! {
     control::killing as a_killed_sandbox_cuts_its_streams_and_is_gone,
     control::expiry as a_sandbox_ends_at_its_end,
     control::environment as a_process_has_the_sandboxes_environment_user_and_home,
+    control::networks as network_rules_hold_from_creation_and_after_a_change,
     control::pausing as a_paused_sandbox_is_resumed_by_connecting,
     control::measuring as metrics_are_read,
     envd::processes as a_process_gives_its_outputs_and_exit_code,
     envd::refusals as a_process_that_cannot_be_is_refused,
     envd::streams_and_input as output_comes_as_it_is_written_and_input_goes_in,
+    envd::streamed_input as much_input_goes_in_by_one_request,
     envd::signals as a_signal_reaches_the_tagged_process,
     envd::lifetime as a_process_does_not_outlive_its_timeout,
     envd::connecting as a_process_can_be_followed_again,
@@ -59,6 +61,7 @@ async fn upstreams_envd_agrees() {
     envd::processes(&place).await;
     envd::refusals(&place).await;
     envd::streams_and_input(&place).await;
+    envd::streamed_input(&place).await;
     envd::signals(&place).await;
     envd::lifetime(&place).await;
     envd::connecting(&place).await;

@@ -28,7 +28,7 @@ pub(crate) async fn require_token(
         Some(true) => next.run(request).await,
         Some(false) | None => wire::error(
             StatusCode::UNAUTHORIZED,
-            "unauthorized access, please provide a valid access token",
+            "unauthorized access, please provide a valid access token or method signing if supported",
         )
         .into_response(),
     }
@@ -41,12 +41,11 @@ pub(crate) fn token(daemon: &Daemon, headers: &HeaderMap) -> Option<bool> {
 }
 
 /// The user that a remote procedure call acts as: the name of its Basic credentials, else `user`.
+/// It says who acts; who may call is the token's matter.
 pub(crate) fn acting_user(headers: &HeaderMap) -> Result<User, ConnectError> {
-    let name = match headers.get(http::header::AUTHORIZATION) {
-        None => users::DEFAULT.to_owned(),
-        Some(value) => basic_name(value.as_bytes())
-            .ok_or_else(|| ConnectError::unauthenticated("invalid basic credentials"))?,
-    };
+    let given = headers.get(http::header::AUTHORIZATION);
+    let name = given.and_then(|value| basic_name(value.as_bytes()));
+    let name = name.unwrap_or_else(|| users::DEFAULT.to_owned());
     users::find(&name)
         .map_err(|_unknown| ConnectError::unauthenticated(format!("invalid username: '{name}'")))
 }
@@ -55,5 +54,5 @@ fn basic_name(value: &[u8]) -> Option<String> {
     let encoded = std::str::from_utf8(value).ok()?.strip_prefix("Basic ")?;
     let decoded = BASE64_STANDARD.decode(encoded.trim()).ok()?;
     let text = String::from_utf8(decoded).ok()?;
-    Some(text.split(':').next().unwrap_or_default().to_owned())
+    text.split_once(':').map(|(name, _password)| name.to_owned())
 }

@@ -36,9 +36,6 @@ fn failure(error: &io::Error, path: &str) -> ConnectError {
             ConnectError::permission_denied(message)
         }
         io::ErrorKind::AlreadyExists => ConnectError::already_exists(message),
-        io::ErrorKind::NotADirectory | io::ErrorKind::IsADirectory => {
-            ConnectError::invalid_argument(message)
-        }
         io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
             ConnectError::resource_exhausted(message)
         }
@@ -65,7 +62,12 @@ impl Files {
         let path = path::resolve(path, &user).map_err(ConnectError::invalid_argument)?;
         let options = watch::Options { root: path.clone().into(), recursive, include_entry };
         let watcher = Watcher::start(&self.daemon, user, options).await;
-        watcher.map_err(|error| failure(&error, &path))
+        watcher.map_err(|error| match error.kind() {
+            io::ErrorKind::NotADirectory => {
+                ConnectError::invalid_argument(format!("path is not a directory: {path}"))
+            }
+            _ => failure(&error, &path),
+        })
     }
 
     /// Runs `operation` on the resolved path as the acting user.
@@ -115,6 +117,11 @@ impl wire::Filesystem for Files {
         let entry = self.act(&ctx, &request.source, move |user, from| {
             let to = path::resolve(&to, user).map_err(ConnectError::invalid_argument)?;
             fs::symlink_metadata(from).map_err(|error| failure(&error, from))?;
+            // rename(2) replaces an empty directory; upstream's daemon never does.
+            if from != to && fs::symlink_metadata(&to).is_ok_and(|found| found.is_dir()) {
+                let message = format!("path '{to}': a directory is there");
+                return Err(ConnectError::internal(message));
+            }
             make_parents(Path::new(&to)).map_err(|error| failure(&error, &to))?;
             fs::rename(from, &to).map_err(|error| failure(&error, &to))?;
             entry(Path::new(&to)).map_err(|error| failure(&error, &to))
@@ -227,7 +234,8 @@ fn list(path: &str, depth: u32) -> Result<Vec<EntryInfo>, ConnectError> {
     }
     let mut entries = Vec::new();
     // Directories still to be listed, deepest first, so that the order is pre-order.
-    let mut pending = vec![sorted(Path::new(path)).map_err(|error| failure(&error, path))?];
+    let root = path::clean(path);
+    let mut pending = vec![sorted(Path::new(&root)).map_err(|error| failure(&error, path))?];
     while let Some(level) = pending.last_mut() {
         let Some(next) = level.pop() else {
             pending.pop();
@@ -266,9 +274,8 @@ fn sorted(directory: &Path) -> io::Result<Vec<PathBuf>> {
 pub(crate) fn entry(path: &Path) -> io::Result<EntryInfo> {
     let own = fs::symlink_metadata(path)?;
     let followed = if own.is_symlink() { fs::metadata(path).ok() } else { Some(own.clone()) };
-    let target = own.is_symlink().then(|| {
-        fs::canonicalize(path).or_else(|_dangling| fs::read_link(path)).unwrap_or_default()
-    });
+    let target =
+        own.is_symlink().then(|| fs::canonicalize(path).unwrap_or_else(|_dangling| path.into()));
     let kind = followed.as_ref().map_or(FileType::FILE_TYPE_UNSPECIFIED, |found| {
         if found.is_dir() {
             FileType::FILE_TYPE_DIRECTORY
@@ -279,7 +286,7 @@ pub(crate) fn entry(path: &Path) -> io::Result<EntryInfo> {
         }
     });
     let name = path.file_name().unwrap_or(path.as_os_str());
-    let mode = followed.as_ref().unwrap_or(&own).mode() & 0o777;
+    let mode = followed.as_ref().map_or(0, |found| found.mode() & 0o777);
     Ok(EntryInfo {
         name: name.to_string_lossy().into_owned(),
         r#type: kind.into(),

@@ -8,6 +8,7 @@ mod auth;
 mod credentials;
 pub(crate) mod files;
 mod filesystem;
+mod form;
 mod metrics;
 mod output;
 pub(crate) mod path;
@@ -30,11 +31,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
-use axum::extract::{Request, State};
+use axum::extract::{DefaultBodyLimit, Request, State};
 use axum::middleware::Next;
 use axum::response::Response;
-use axum::routing::get;
-use connectrpc::{ConnectRpcService, Limits};
+use axum::routing::{get, post};
+use connectrpc::{CompressionRegistry, ConnectRpcService, GzipProvider, Limits};
+use http::StatusCode;
 use secrecy::SecretString;
 
 use crate::boot::BootSpec;
@@ -107,21 +109,29 @@ pub(crate) fn calls(daemon: &Arc<Daemon>) -> ConnectRpcService {
     let limits = Limits::default()
         .with_max_request_body_size(MAX_MESSAGE)
         .with_max_message_size(MAX_MESSAGE);
-    ConnectRpcService::new(calls).with_limits(limits)
+    let compression = CompressionRegistry::new().register(GzipProvider::default());
+    ConnectRpcService::new(calls).with_limits(limits).with_compression(compression)
 }
 
 fn router(daemon: &Arc<Daemon>) -> Router {
+    let calls =
+        Router::new().fallback_service(calls(daemon)).layer(axum::middleware::from_fn(form::check));
+    let compose = post(files::compose).layer(DefaultBodyLimit::max(files::MAX_COMPOSE_BODY));
     let guarded = Router::new()
+        .route("/files/compose", compose)
         .route("/metrics", get(metrics::metrics))
         .route("/envs", get(metrics::envs))
-        .fallback_service(calls(daemon))
+        .fallback_service(calls)
         .layer(axum::middleware::from_fn_with_state(Arc::clone(daemon), forget_exits))
         .layer(axum::middleware::from_fn_with_state(Arc::clone(daemon), auth::require_token));
+    // A file is downloaded by GET alone.
+    let files =
+        get(files::download).post(files::upload).head(|| async { StatusCode::METHOD_NOT_ALLOWED });
     Router::new()
-        .route("/health", get(|| async { http::StatusCode::NO_CONTENT }))
-        .route("/files", get(files::download).post(files::upload))
+        .route("/health", get(|| async { StatusCode::NO_CONTENT }))
+        .route("/files", files)
         .merge(guarded)
-        .layer(axum::extract::DefaultBodyLimit::disable())
+        .layer(DefaultBodyLimit::disable())
         .layer(axum::middleware::from_fn(ports::forward))
         .layer(axum::middleware::map_request(|request| async { drained(request) }))
         .with_state(Arc::clone(daemon))

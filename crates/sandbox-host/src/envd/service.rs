@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use connectrpc::{
-    ConnectError, InboundStream, RequestContext, Response, ServiceRequest, ServiceResult,
-    ServiceStream,
+    ConnectError, ErrorCode, InboundStream, RequestContext, Response, ServiceRequest,
+    ServiceResult, ServiceStream,
 };
 use futures_util::{Stream, StreamExt as _, stream};
 use nix::sys::signal::Signal as Posix;
@@ -153,7 +153,7 @@ fn selector(selector: Option<&wire::ProcessSelector>) -> Result<Selector, Connec
     match selector.and_then(|selector| selector.selector.as_ref()) {
         Some(Wire::Pid(pid)) => Ok(Selector::Pid(*pid)),
         Some(Wire::Tag(tag)) => Ok(Selector::Tag(tag.clone())),
-        None => Err(ConnectError::invalid_argument("a process selector needs a pid or a tag")),
+        None => Err(ConnectError::unimplemented("a process selector needs a pid or a tag")),
     }
 }
 
@@ -213,7 +213,7 @@ impl Processes {
                     ConnectError::invalid_argument(format!("invalid process: {error}"))
                 }
                 std::io::ErrorKind::PermissionDenied => {
-                    ConnectError::permission_denied(format!("error starting process: {error}"))
+                    ConnectError::invalid_argument(format!("error starting process: {error}"))
                 }
                 _ => ConnectError::internal(format!("error starting process: {error}")),
             })?;
@@ -303,7 +303,8 @@ impl wire::Process for Processes {
     ) -> ServiceResult<wire::UpdateResponse> {
         let request = request.to_owned_message();
         let process = self.live(request.process.as_option())?;
-        if let Some(size) = request.pty.into_option().and_then(|pty| pty.size.into_option()) {
+        if let Some(pty) = request.pty.into_option() {
+            let size = pty.size.into_option().unwrap_or_default();
             let resized = process
                 .resize(dimension(size.cols), dimension(size.rows))
                 .map_err(|error| ConnectError::internal(format!("error resizing tty: {error}")))?;
@@ -330,7 +331,8 @@ impl wire::Process for Processes {
                     };
                     write(process, data.input.into_option()).await?;
                 }
-                Some(Wire::Keepalive(_)) | None => {}
+                Some(Wire::Keepalive(_)) => {}
+                None => return Err(ConnectError::unimplemented("an event of no known kind")),
             }
         }
         Response::ok(wire::StreamInputResponse::default())
@@ -376,7 +378,8 @@ impl wire::Process for Processes {
         let process = self.live(request.process.as_option())?;
         let mut input = process.input.lock().await;
         if matches!(*input, Input::Terminal(_)) {
-            return Err(ConnectError::internal("cannot close the stdin of a process with a tty"));
+            let message = "cannot close the stdin of a process with a tty: send Ctrl+D (0x04)";
+            return Err(ConnectError::new(ErrorCode::Unknown, message));
         }
         *input = Input::Closed;
         Response::ok(wire::CloseStdinResponse::default())
@@ -388,7 +391,7 @@ async fn write(process: &Process, input: Option<wire::ProcessInput>) -> Result<(
     let written = match input.and_then(|input| input.input) {
         Some(Wire::Stdin(data)) => process.write(&data, false).await,
         Some(Wire::Pty(data)) => process.write(&data, true).await,
-        None => return Err(ConnectError::invalid_argument("input is empty")),
+        None => return Err(ConnectError::unimplemented("input is neither stdin nor pty")),
     };
     written.map_err(|error| ConnectError::internal(format!("error writing input: {error}")))
 }

@@ -40,8 +40,11 @@ pub(crate) fn from_headers(headers: &HeaderMap) -> Result<BTreeMap<String, Strin
         // Names are in lower case here.
         let Some(key) = name.as_str().strip_prefix(HEADER) else { continue };
         let Some(value) = headers.get(name) else { continue };
-        if key.is_empty() || key.len() > MAX_KEY {
-            return Err(format!("metadata key '{key}': use 1 to {MAX_KEY} characters"));
+        if key.is_empty() {
+            continue;
+        }
+        if key.len() > MAX_KEY {
+            return Err(format!("metadata key '{key}': use at most {MAX_KEY} characters"));
         }
         let value = value.to_str().ok().filter(|value| is_printable(value));
         let value =
@@ -131,15 +134,18 @@ mod tests {
 
     #[test]
     fn headers_become_metadata_within_limits() {
-        let given =
-            headers(&[("X-Metadata-Author", "a b"), ("x-other", "1"), ("x-metadata-e", "")]);
+        let given = headers(&[
+            ("X-Metadata-Author", "a b"),
+            ("x-other", "1"),
+            ("x-metadata-e", ""),
+            ("x-metadata-", "x"),
+        ]);
         let want = [("author", "a b"), ("e", "")].map(|(k, v)| (k.to_owned(), v.to_owned()));
         assert_eq!(from_headers(&given), Ok(want.into()));
         let fits = "v".repeat(MAX_TOTAL - PREFIX.len() - 1);
         assert!(from_headers(&headers(&[("x-metadata-k", &fits)])).is_ok());
         for (name, value) in [
             ("x-metadata-k", format!("{fits}v")),
-            ("x-metadata-", "v".to_owned()),
             ("x-metadata-k", "a\tb".to_owned()),
             ("x-metadata-k", "\u{fc}".to_owned()),
         ] {

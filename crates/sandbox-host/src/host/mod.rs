@@ -149,9 +149,10 @@ fn config_warnings(config: &Config) -> Vec<String> {
     if config.allow_internet {
         warnings.push(
             "network rules are enforced for HTTP and HTTPS, by a proxy: under rules other \
-             protocols, and programs that ignore HTTP_PROXY, have no network; what goes through a \
-             tunnel to an allowed host is not looked into; rules with header transforms, proxies or \
-             DNS servers of their own turn the network off"
+             protocols, and programs that ignore HTTP_PROXY, have no network; a tunnel to a host \
+             allowed by name must begin with TLS for an allowed name, and is not looked into after \
+             that (nor is an encrypted ClientHello); rules with header transforms, proxies or DNS \
+             servers of their own turn the network off"
                 .to_owned(),
         );
     }

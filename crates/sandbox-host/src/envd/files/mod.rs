@@ -3,7 +3,10 @@
 //! Who may is decided by the token in the header or by the signature in the query; what happens to
 //! the file is done with the credentials of the user that the query names.
 
+mod compose;
+mod condition;
 mod download;
+mod encoding;
 mod gzip;
 mod range;
 mod upload;
@@ -21,7 +24,10 @@ use super::users::{self, User};
 use super::{Daemon, auth, path};
 use crate::wire::error;
 
-pub(crate) use download::{date, download};
+pub(crate) use compose::{MAX_BODY as MAX_COMPOSE_BODY, compose};
+pub(crate) use condition::decide;
+pub(crate) use download::download;
+pub(crate) use encoding::choose;
 pub(crate) use range::{Range, parse_range};
 pub(crate) use upload::{Part, Upload, upload};
 
@@ -60,7 +66,7 @@ fn failure<T>(failed: &io::Error, path: &str) -> Answered<T> {
         io::ErrorKind::InvalidData => {
             (StatusCode::BAD_REQUEST, "the body is not valid gzip".to_owned())
         }
-        io::ErrorKind::NotADirectory | io::ErrorKind::InvalidInput => {
+        io::ErrorKind::InvalidInput => {
             (StatusCode::BAD_REQUEST, format!("path '{path}': {failed}"))
         }
         io::ErrorKind::Unsupported => (
@@ -91,10 +97,12 @@ fn authorize(daemon: &Daemon, headers: &HeaderMap, link: &Link, op: Operation) -
             }
         }
     }
-    let name = match link.username.as_deref() {
-        None | Some("") => users::DEFAULT,
-        Some(name) => name,
-    };
+    acting(link.username.as_deref())
+}
+
+/// The user that a request names, else the default one.
+fn acting(name: Option<&str>) -> Answered<User> {
+    let name = name.unwrap_or(users::DEFAULT);
     users::find(name).or_else(|_unknown| {
         refuse(StatusCode::UNAUTHORIZED, &format!("error looking up user '{name}'"))
     })

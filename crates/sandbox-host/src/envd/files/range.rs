@@ -6,26 +6,46 @@ pub(crate) enum Range {
     /// First byte, and the one after the last.
     Part(u64, u64),
     Outside,
-    /// Not one range of bytes: the whole file is a right answer.
+    /// Several ranges, or none of an empty file: the whole is a right answer.
     Ignored,
+    /// No range of bytes.
+    Invalid,
 }
 
-/// Reads a `Range` header for a file of `length` bytes.
+/// Reads a `Range` header for a file of `length` bytes, as Go's file server does.
 pub(crate) fn parse_range(value: &[u8], length: u64) -> Range {
-    let parts = std::str::from_utf8(value)
-        .ok()
-        .and_then(|value| value.strip_prefix("bytes="))
-        .and_then(|range| range.trim().split_once('-'));
-    let Some((first, last)) = parts else { return Range::Ignored };
-    match (first.parse::<u64>(), last.parse::<u64>()) {
-        (Ok(first), _) if first >= length => Range::Outside,
-        (Ok(first), Ok(last)) if first <= last => Range::Part(first, last.min(length - 1) + 1),
-        (Ok(first), Err(_)) if last.is_empty() => Range::Part(first, length),
-        (Err(_), Ok(0)) if first.is_empty() => Range::Outside,
-        (Err(_), Ok(last)) if first.is_empty() && length > 0 => {
-            Range::Part(length.saturating_sub(last), length)
-        }
-        _ => Range::Ignored,
+    let Some(ranges) = std::str::from_utf8(value).ok().and_then(|v| v.strip_prefix("bytes="))
+    else {
+        return Range::Invalid;
+    };
+    let mut ranges = ranges.split(',').map(str::trim).filter(|range| !range.is_empty());
+    let (range, more) = (ranges.next(), ranges.next());
+    match range {
+        None => Range::Ignored,
+        // Several parts are one answer of several bodies, which nobody here asks for.
+        Some(_) if more.is_some() => Range::Ignored,
+        Some(range) => one_range(range, length),
+    }
+}
+
+fn one_range(range: &str, length: u64) -> Range {
+    let Some((first, last)) = range.split_once('-') else { return Range::Invalid };
+    let number = |text: &str| {
+        let is_number = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+        // Beyond all files is beyond this one.
+        is_number.then(|| text.parse::<u64>().unwrap_or(u64::MAX))
+    };
+    match (number(first.trim()), number(last.trim())) {
+        (None, Some(_)) if !first.is_empty() => Range::Invalid,
+        (_, None) if !last.is_empty() => Range::Invalid,
+        (None, None) => Range::Invalid,
+        (Some(first), Some(last)) if first > last => Range::Invalid,
+        _ if length == 0 => Range::Ignored,
+        (Some(first), _) if first >= length => Range::Outside,
+        (Some(first), Some(last)) => Range::Part(first, last.min(length - 1) + 1),
+        (Some(first), None) => Range::Part(first, length),
+        (None, Some(0)) => Range::Outside,
+        (None, Some(last)) => Range::Part(length.saturating_sub(last), length),
     }
 }
 
@@ -41,13 +61,20 @@ mod tests {
             ("bytes=90-999", 100, Range::Part(90, 100)),
             ("bytes=99-", 100, Range::Part(99, 100)),
             ("bytes=100-", 100, Range::Outside),
-            ("bytes=0-", 0, Range::Outside),
+            ("bytes=0-", 0, Range::Ignored),
+            ("bytes=0-9", 0, Range::Ignored),
+            ("bytes= 0-9 ", 100, Range::Part(0, 10)),
+            ("bytes=0-9,", 100, Range::Part(0, 10)),
+            ("bytes=--1", 100, Range::Invalid),
+            ("bytes=+1-2", 100, Range::Invalid),
+            ("bytes=99999999999999999999-", 100, Range::Outside),
+            ("0-9", 100, Range::Invalid),
             ("bytes=-5", 100, Range::Part(95, 100)),
             ("bytes=-500", 100, Range::Part(0, 100)),
             ("bytes=-0", 100, Range::Outside),
-            ("bytes=5-1", 100, Range::Ignored),
+            ("bytes=5-1", 100, Range::Invalid),
             ("bytes=0-1,3-4", 100, Range::Ignored),
-            ("lines=0-1", 100, Range::Ignored),
+            ("lines=0-1", 100, Range::Invalid),
         ] {
             assert_eq!(parse_range(value.as_bytes(), length), want, "{value} of {length}");
         }

@@ -123,22 +123,41 @@ impl<'a> Upload<'a> {
         path: Option<&'a str>,
         user: &'a User,
     ) -> Answered<Self> {
-        let kind = text(&request, header::CONTENT_TYPE).to_ascii_lowercase();
-        let is_packed = text(&request, header::CONTENT_ENCODING) == "gzip";
-        let request = if is_packed { request.map(unpack) } else { request };
+        let given = text(&request, header::CONTENT_TYPE).to_owned();
+        let (kind, parameters) = given.split_once(';').unwrap_or((&given, ""));
+        let kind = kind.trim().to_ascii_lowercase();
+        let mut request =
+            match text(&request, header::CONTENT_ENCODING).to_ascii_lowercase().as_str() {
+                "gzip" => request.map(unpack),
+                "" | "identity" => request,
+                other => {
+                    let message =
+                        format!("unsupported Content-Encoding: {other}, supported: [gzip]");
+                    return refuse(StatusCode::BAD_REQUEST, &message);
+                }
+            };
         let path = path.filter(|path| !path.is_empty());
-        let form = if kind.starts_with("application/octet-stream") {
+        let form = if kind == "application/octet-stream" {
             if path.is_none() {
                 return refuse(StatusCode::BAD_REQUEST, "path query parameter is required");
             }
             Form::Raw(Some(request.into_body().into_data_stream()))
-        } else if kind.starts_with("multipart/form-data") {
+        } else if kind.starts_with("multipart/") {
+            // Whatever kind of parts it calls them: they are read as a form's.
+            let form = format!("multipart/form-data;{parameters}").parse();
+            if let Ok(form) = form {
+                request.headers_mut().insert(header::CONTENT_TYPE, form);
+            }
             let Ok(parts) = Multipart::from_request(request, &()).await else {
-                return refuse(StatusCode::BAD_REQUEST, INVALID);
+                return refuse(StatusCode::INTERNAL_SERVER_ERROR, INVALID);
             };
             Form::Multipart(parts)
         } else {
-            return refuse(StatusCode::BAD_REQUEST, &format!("unsupported content type '{kind}'"));
+            let message = format!(
+                "unsupported content type: {given}, expected multipart/form-data or \
+                 application/octet-stream"
+            );
+            return refuse(StatusCode::BAD_REQUEST, &message);
         };
         Ok(Self { form, user, path, seen: Vec::new() })
     }
@@ -158,7 +177,7 @@ impl<'a> Upload<'a> {
             Ok(Some(part)) if part.name() == Some("file") => part,
             Ok(Some(_)) => return Ok(Some(Part::Other)),
             Ok(None) => return Ok(None),
-            Err(_) => return refuse(StatusCode::BAD_REQUEST, INVALID),
+            Err(_) => return refuse(StatusCode::INTERNAL_SERVER_ERROR, INVALID),
         };
         let target = path.or_else(|| part.file_name()).filter(|target| !target.is_empty());
         let Some(target) = target else {
@@ -187,6 +206,13 @@ async fn store(
     metadata: &BTreeMap<String, String>,
     mut body: Contents<'_>,
 ) -> Answered<Written> {
+    // A body that is none from its first byte on must not cost the file that is there.
+    let mut next = body.next().await;
+    if let Some(Err(failed)) = &next
+        && is_invalid_gzip(failed)
+    {
+        return failure(&io::ErrorKind::InvalidData.into(), &path);
+    }
     let (wanted, kept) = (path.clone(), metadata.clone());
     let opened = daemon.workers.run_as(user, move || {
         make_parents(Path::new(&wanted))?;
@@ -205,30 +231,30 @@ async fn store(
         Ok(file) => file,
         Err(failed) => return failure(&failed, &path),
     };
-    while let Some(chunk) = body.next().await {
-        let chunk = match chunk {
-            Ok(chunk) => chunk,
-            Err(failed) => {
-                let invalid = failed.downcast_ref::<axum::Error>().is_some_and(is_invalid_data);
-                let kind =
-                    if invalid { io::ErrorKind::InvalidData } else { io::ErrorKind::InvalidInput };
-                return failure(&io::Error::new(kind, "the body was cut short"), &path);
-            }
+    while let Some(chunk) = next {
+        let Ok(chunk) = chunk else {
+            return failure(&io::Error::other("the body was cut short"), &path);
         };
         let file = Arc::clone(&file);
         let written = daemon.workers.run(move || (&*file).write_all(&chunk)).await;
         if let Err(failed) = written.and_then(|written| written) {
             return failure(&failed, &path);
         }
+        next = body.next().await;
     }
     let name = Path::new(&path).file_name().map(|name| name.to_string_lossy().into_owned());
     let name = name.unwrap_or_default();
     Ok(Written { name, path, kind: "file", metadata: metadata.clone() })
 }
 
-fn is_invalid_data(failed: &axum::Error) -> bool {
-    let source = std::error::Error::source(failed);
-    source
-        .and_then(|source| source.downcast_ref::<io::Error>())
-        .is_some_and(|source| source.kind() == io::ErrorKind::InvalidData)
+fn is_invalid_gzip(failed: &axum::BoxError) -> bool {
+    let mut source: Option<&(dyn std::error::Error + 'static)> = Some(&**failed);
+    while let Some(error) = source {
+        let kind = error.downcast_ref::<io::Error>().map(io::Error::kind);
+        if kind == Some(io::ErrorKind::InvalidData) {
+            return true;
+        }
+        source = error.source();
+    }
+    false
 }

@@ -7,10 +7,13 @@
 //! checks the addresses ([`addresses`]) and connects to one of those it checked: what a name means
 //! the next time it is asked for does not matter.
 //!
+//! A tunnel to a host that is allowed by name must begin with TLS for an allowed name ([`hello`]).
+//!
 //! Not enforced, but absent: whatever does not speak HTTP to a proxy has no network at all. Not
-//! looked into: what goes through a tunnel to an allowed host.
+//! looked into: what goes through a tunnel after that.
 
 mod addresses;
+pub(crate) mod hello;
 mod proxy;
 pub(crate) mod rules;
 

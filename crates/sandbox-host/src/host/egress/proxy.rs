@@ -11,12 +11,14 @@ use http::{HeaderName, HeaderValue, Method, Request, StatusCode, Version, header
 use hyper::body::Incoming;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use parking_lot::Mutex;
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
 use super::Egress;
 use super::addresses::is_blocked;
+use super::hello::{Hello, server_name};
 use super::rules::{ByName, Rules, normal};
 
 /// Connections of one sandbox at a time; more wait.
@@ -27,6 +29,9 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Longest time that the head of a request may take.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(15);
+
+/// Longest time that the first message of a tunnel may take.
+const HELLO_TIMEOUT: Duration = Duration::from_secs(15);
 
 /// Largest head of a request, in bytes.
 const MAX_HEAD: usize = 64 << 10;
@@ -65,6 +70,12 @@ impl Gate {
 
     pub(crate) fn set(&self, egress: Egress) {
         *self.egress.lock() = egress;
+    }
+
+    /// Whether the rules of this moment allow a host by its name.
+    fn allows_name(&self, host: &str, port: u16) -> bool {
+        let Egress::Rules(rules) = self.egress() else { return false };
+        normal(host).is_some_and(|host| rules.by_name(&host, port) == ByName::Allowed)
     }
 
     /// Opens a connection if the rules of this moment allow it.
@@ -160,9 +171,9 @@ pub(crate) async fn serve(listener: TcpListener, gate: Arc<Gate>, ending: Cancel
         tokio::spawn(async move {
             let _permit = permit;
             let tunnel = Arc::new(Mutex::new(None));
-            let asked = Arc::clone(&tunnel);
+            let asked = (Arc::clone(&gate), Arc::clone(&tunnel));
             let service = hyper::service::service_fn(move |request| {
-                let (gate, tunnel) = (Arc::clone(&gate), Arc::clone(&asked));
+                let (gate, tunnel) = asked.clone();
                 async move { Ok::<_, Infallible>(answer(&gate, request, &tunnel).await) }
             });
             let connection = hyper::server::conn::http1::Builder::new()
@@ -174,8 +185,8 @@ pub(crate) async fn serve(listener: TcpListener, gate: Arc<Gate>, ending: Cancel
             let all = async {
                 let _client_gone = connection.await;
                 let opened = tunnel.lock().take();
-                if let Some((upgrade, stream)) = opened {
-                    join(upgrade, stream).await;
+                if let Some(opened) = opened {
+                    opened.join(&gate).await;
                 }
             };
             tokio::select! {
@@ -188,12 +199,49 @@ pub(crate) async fn serve(listener: TcpListener, gate: Arc<Gate>, ending: Cancel
 }
 
 /// A tunnel that was granted, for when the answer has been written.
-type Tunnel = Mutex<Option<(hyper::upgrade::OnUpgrade, TcpStream)>>;
+type Tunnel = Mutex<Option<Opened>>;
 
-async fn join(upgrade: hyper::upgrade::OnUpgrade, mut stream: TcpStream) {
-    let Ok(upgraded) = upgrade.await else { return };
-    let mut upgraded = TokioIo::new(upgraded);
-    let _either_side_gone = tokio::io::copy_bidirectional(&mut upgraded, &mut stream).await;
+#[derive(Debug)]
+struct Opened {
+    upgrade: hyper::upgrade::OnUpgrade,
+    stream: TcpStream,
+    port: u16,
+    /// It was granted for a name's sake, so it is for TLS and for allowed names alone.
+    is_by_name: bool,
+}
+
+impl Opened {
+    async fn join(mut self, gate: &Gate) {
+        let Ok(upgraded) = self.upgrade.await else { return };
+        let mut client = TokioIo::new(upgraded);
+        if self.is_by_name {
+            let first = tokio::time::timeout(HELLO_TIMEOUT, hello(&mut client)).await;
+            let Ok(Some((name, bytes))) = first else { return };
+            if !gate.allows_name(&name, self.port) {
+                tracing::debug!(name, "a sandbox's tunnel asked for another host");
+                return;
+            }
+            if self.stream.write_all(&bytes).await.is_err() {
+                return;
+            }
+        }
+        let _either_side_gone = tokio::io::copy_bidirectional(&mut client, &mut self.stream).await;
+    }
+}
+
+/// Reads until the name of a TLS client is there: it, and all that was read.
+async fn hello(client: &mut (impl AsyncRead + Unpin)) -> Option<(String, Vec<u8>)> {
+    let mut bytes = Vec::new();
+    loop {
+        match server_name(&bytes) {
+            Hello::Name(name) => return Some((name, bytes)),
+            Hello::Nameless => return None,
+            Hello::More => {}
+        }
+        if client.read_buf(&mut bytes).await.ok()? == 0 {
+            return None;
+        }
+    }
 }
 
 async fn answer(gate: &Gate, mut request: Request<Incoming>, tunnel: &Tunnel) -> Response {
@@ -220,7 +268,9 @@ async fn answer(gate: &Gate, mut request: Request<Incoming>, tunnel: &Tunnel) ->
         }
     };
     if connect {
-        *tunnel.lock() = Some((hyper::upgrade::on(&mut request), stream));
+        let upgrade = hyper::upgrade::on(&mut request);
+        let is_by_name = gate.allows_name(host, port);
+        *tunnel.lock() = Some(Opened { upgrade, stream, port, is_by_name });
         return StatusCode::OK.into_response();
     }
     forward(stream, request, &authority)
