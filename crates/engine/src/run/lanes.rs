@@ -74,6 +74,7 @@ impl Run {
             hold: Some(Hold { price, amount: Usd::ZERO, warnings: Vec::new(), refused: false }),
             claimed_at_ms: self.claimed_at_ms,
             live,
+            borrowed: None,
             found: std::collections::BTreeMap::new(),
             creating: None,
             on_their_way: Vec::new(),

@@ -79,6 +79,7 @@ impl Core {
                 spent_usd: ended.cost,
                 seconds: seconds(record, ended.at_ms),
                 price_digest: self.prices.digest().to_owned(),
+                ..CostReport::default()
             },
             budget_remaining: remaining,
             receipt,

@@ -61,6 +61,7 @@ impl Core {
                 spent_usd: spent,
                 seconds: seconds(&record, until),
                 price_digest: self.prices.digest().to_owned(),
+                ..CostReport::default()
             },
         }
     }
