@@ -17,6 +17,5 @@ mod endings;
 mod harness;
 mod http;
 mod policy;
-mod replay;
 mod shared;
 mod workers;
