@@ -18,6 +18,5 @@ mod endings;
 mod harness;
 mod http;
 mod policy;
-mod replay;
 mod shared;
 mod workers;

@@ -81,6 +81,7 @@ impl Core {
                 seconds: seconds(record, ended.at_ms),
                 drift_seconds: None,
                 price_digest: self.prices.digest().to_owned(),
+                ..CostReport::default()
             },
             budget_remaining: remaining,
             receipt,

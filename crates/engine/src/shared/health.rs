@@ -63,6 +63,7 @@ impl Core {
                 seconds: seconds(&record, until),
                 drift_seconds: None,
                 price_digest: self.prices.digest().to_owned(),
+                ..CostReport::default()
             },
         }
     }
