@@ -68,6 +68,7 @@ async fn judged(house: &House, rig: &mut Rig, case: Case, mut random: StdRng) ->
         work,
         heartbeat: HEARTBEAT,
         attempts: u32::from(case.fault.leaves_nobody()),
+        slack: Duration::from_secs(20),
     };
     let execution = rig.start(&job).await?;
     gate.reached().await?;
