@@ -118,7 +118,7 @@ async fn all(args: &Args, stop: &CancellationToken) -> Result<bool> {
     let mut tally = Tally::default();
     let mut troubles = Vec::new();
     let mut done = stream::iter(cases.into_iter().enumerate())
-        .take_until(stop.cancelled())
+        .take_until(Box::pin(stop.cancelled()))
         .map(|(index, case)| one(house.clone(), index, case, args.keep))
         .buffer_unordered(args.jobs.max(1));
     while let Some((case, report)) = done.next().await {
