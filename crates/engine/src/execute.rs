@@ -192,6 +192,7 @@ impl Run {
         reach(Point::ReserveAfter).await;
         if self.ended(0).is_none() {
             let spec = self.spec(input, &decisions, 0);
+            self.refuse_another_sandbox(0)?;
             stop.or(self.sandbox(&spec)).await?;
             reach(Point::SandboxAfter).await;
         }

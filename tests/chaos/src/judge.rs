@@ -23,7 +23,8 @@ use crate::{Case, Fault, Result, Trouble};
 const LEASE: Duration = Duration::from_secs(150);
 /// A charge may be above what is seen of the sandbox's life by this: asking for it counts.
 const ASKING: Duration = Duration::from_millis(2500);
-/// The same where asking takes long: the network to the host is cut, or the host refuses for a while.
+/// The same where asking takes long: the network to the host, or to the store that is asked before,
+/// is cut, or the host refuses for a while.
 const ASKING_LONG: Duration = Duration::from_secs(9);
 
 /// What must all be zero.
@@ -331,7 +332,7 @@ impl CaseFile {
                 Duration::try_from_secs_f64(value["cost"]["seconds"].as_f64().unwrap_or(0.0));
             let billed = billed.unwrap_or_default();
             let lived = watch.at_most();
-            let long = matches!(self.case.fault, Fault::CutHost | Fault::Storm);
+            let long = matches!(self.case.fault, Fault::CutHost | Fault::CutRedis | Fault::Storm);
             let asking = if long { ASKING_LONG } else { ASKING };
             if !self.case.fault.ends_sandboxes() && billed > lived + asking {
                 let problem = format!("charged for {billed:?}, its sandboxes lived {lived:?}");

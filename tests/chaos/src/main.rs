@@ -12,6 +12,7 @@ use airlock_chaos::{Case, Fault, House, Report, Result, Trouble, fault, run};
 use airlock_engine::faultpoint::Point;
 use clap::{Parser, ValueEnum as _};
 use futures_util::{StreamExt as _, stream};
+use tokio_util::sync::CancellationToken;
 
 #[expect(clippy::struct_excessive_bools, reason = "the fields are the names of options")]
 /// Stops workers at every named point of a run, lets something die or hang there, and judges from
@@ -53,9 +54,10 @@ fn main() -> ExitCode {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
     let done = runtime.map_err(Trouble::from).and_then(|runtime| {
         let done = runtime.block_on(async {
+            let stop = CancellationToken::new();
             tokio::select! {
-                done = all(&args) => done,
-                _ = tokio::signal::ctrl_c() => Err(Trouble("stopped".to_owned())),
+                done = all(&args, &stop) => done,
+                () = impatience(&stop) => Err(Trouble("stopped".to_owned())),
             }
         });
         runtime.shutdown_background();
@@ -69,6 +71,14 @@ fn main() -> ExitCode {
             ExitCode::from(2)
         }
     }
+}
+
+/// The first Ctrl-C lets the runs that have begun come to their end, the second one does not.
+async fn impatience(stop: &CancellationToken) {
+    drop(tokio::signal::ctrl_c().await);
+    eprintln!("no more runs are begun; once more to end at once");
+    stop.cancel();
+    drop(tokio::signal::ctrl_c().await);
 }
 
 fn points(prefixes: &[String]) -> Result<Vec<Point>> {
@@ -94,7 +104,7 @@ fn list() {
 }
 
 /// Makes all runs; whether every promise was kept.
-async fn all(args: &Args) -> Result<bool> {
+async fn all(args: &Args, stop: &CancellationToken) -> Result<bool> {
     if args.list {
         list();
         return Ok(true);
@@ -108,6 +118,7 @@ async fn all(args: &Args) -> Result<bool> {
     let mut tally = Tally::default();
     let mut troubles = Vec::new();
     let mut done = stream::iter(cases.into_iter().enumerate())
+        .take_until(Box::pin(stop.cancelled()))
         .map(|(index, case)| one(house.clone(), index, case, args.keep))
         .buffer_unordered(args.jobs.max(1));
     while let Some((case, report)) = done.next().await {

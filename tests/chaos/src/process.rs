@@ -2,6 +2,7 @@
 
 use std::fs::File;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -37,7 +38,9 @@ impl Process {
             .arg(program)
             .stdin(Stdio::null())
             .stdout(output.try_clone()?)
-            .stderr(output);
+            .stderr(output)
+            // Ctrl-C goes to the whole group of the terminal: what a run needs goes on.
+            .process_group(0);
         set(&mut command);
         let child = command.spawn().map_err(|error| Trouble::new(program.display(), error))?;
         Ok(Self { child, log: log.to_owned() })

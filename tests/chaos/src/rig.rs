@@ -65,6 +65,12 @@ impl House {
         self.folder.path().join("template")
     }
 
+    /// Keeps all commands from ending, or lets them end.
+    pub fn hold(&self, hold: bool) -> Result<()> {
+        let file = self.template().join(template::HOLD);
+        Ok(if hold { std::fs::write(file, "")? } else { std::fs::remove_file(file)? })
+    }
+
     /// Keeps what runs left on disk; where it is.
     pub fn keep(&mut self) -> &Path {
         self.folder.disable_cleanup(true);
@@ -108,6 +114,8 @@ pub struct Job {
     pub heartbeat: Duration,
     /// Attempts, at most; 0 is without a limit.
     pub attempts: u32,
+    /// It may take this much longer than its pauses.
+    pub slack: Duration,
 }
 
 /// The servers of one run, and the networks before them.
@@ -178,7 +186,7 @@ impl Rig {
 
     /// Starts an activity on the rig's queue, paid from the rig's account.
     pub async fn start(&self, job: &Job) -> Result<Execution> {
-        let time = job.work.time() + Duration::from_secs(20);
+        let time = job.work.time() + job.slack;
         let command = job.work.command(&job.id);
         let start = Start {
             mode: Mode::Activity,

@@ -23,7 +23,7 @@ const REACH: Duration = Duration::from_mins(1);
 /// The command of a run: about two seconds of output; longer where the point comes late.
 pub const fn work_at(point: Point) -> Work {
     let lines = match point {
-        Point::RenewNoted => 90,
+        Point::RenewNoted => 140,
         _ => 16,
     };
     Work { burst: 150, lines, pause_ms: 100 }
@@ -38,7 +38,8 @@ pub async fn attempt(house: &House, case: Case, name: &str, keep: bool) -> Resul
         host_rules: case.fault.host_rules(&mut random),
         lease_slack: match (case.point, case.fault) {
             // The lease is to be renewed soon, or to end soon.
-            (Point::RenewNoted, _) | (_, Fault::WorkerGone) => 8,
+            (Point::RenewNoted, _) => 20,
+            (_, Fault::WorkerGone) => 8,
             _ => 40,
         },
         grace: 5,
@@ -68,6 +69,7 @@ async fn judged(house: &House, rig: &mut Rig, case: Case, mut random: StdRng) ->
         work,
         heartbeat: HEARTBEAT,
         attempts: u32::from(case.fault.leaves_nobody()),
+        slack: Duration::from_secs(20),
     };
     let execution = rig.start(&job).await?;
     gate.reached().await?;

@@ -15,6 +15,9 @@ pub const NAME: &str = "chaos";
 /// Where the command says that it began and ended, in the sandbox.
 pub const FIFO: &str = "opt/chaos/starts";
 
+/// While it is there, no command comes to its end.
+pub const HOLD: &str = "opt/chaos/hold";
+
 /// What the wrapper and the command need; the optional ones make the wrapper better where they are.
 const PROGRAMS: [&str; 21] = [
     "sh", "bash", "cat", "chmod", "chown", "date", "dd", "env", "head", "id", "mkdir", "mkfifo",
@@ -23,7 +26,8 @@ const PROGRAMS: [&str; 21] = [
 const OPTIONAL: [&str; 3] = ["setpriv", "runuser", "stdbuf"];
 
 /// `chaos-work RUN BURST LINES PAUSE`: says that it began; prints BURST numbered lines on each of its outputs at
-/// once and LINES more with a PAUSE after each; says that it ended; exits with 7.
+/// once and LINES more with a PAUSE after each; says that it ended; exits with 7. The last
+/// line waits for as long as [`HOLD`] is there.
 const WORK: &str = r#"#!/bin/bash
 echo "start $1" >/opt/chaos/starts
 say() {
@@ -31,7 +35,11 @@ say() {
     printf 'err %06d pack my box with five dozen jugs\n' "$1" >&2
 }
 for ((i = 0; i < $2; i++)); do say "$i"; done
-for ((; i < $2 + $3; i++)); do say "$i"; sleep "$4"; done
+for ((; i < $2 + $3; i++)); do
+    while [ -e /opt/chaos/hold ] && ((i == $2 + $3 - 1)); do sleep 0.5; done
+    say "$i"
+    sleep "$4"
+done
 echo "end $1" >/opt/chaos/starts
 exit 7
 "#;

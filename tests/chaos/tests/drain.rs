@@ -7,7 +7,7 @@ use airlock_chaos::rig::{Job, Rig, Worker};
 use airlock_chaos::template::Work;
 use nix::sys::signal::Signal;
 
-use crate::support::{assert_clean, assert_whole, polls, setting, until, wanted};
+use crate::support::{SLACK, assert_clean, assert_whole, polls, setting, until, wanted};
 
 /// Ends a worker as a deployment does, and starts its successor.
 async fn roll(rig: &Rig, mut old: Worker, successor: &str) -> Worker {
@@ -29,11 +29,12 @@ async fn a_rolling_restart_of_two_workers_restarts_no_command_and_loses_no_outpu
     polls(&two).await;
 
     let count = setting("AIRLOCK_CHAOS_COMMANDS", 40);
-    let work = Work { burst: 5, lines: 2 * count.max(15), pause_ms: 1000 };
+    let work = Work { burst: 5, lines: 30, pause_ms: 1000 };
+    house.hold(true).expect("a file");
     let mut executions = Vec::new();
     for index in 0..count {
         let id = format!("rolling-{index}");
-        let job = Job { id, work, heartbeat: Duration::from_secs(20), attempts: 0 };
+        let job = Job { id, work, heartbeat: Duration::from_secs(20), attempts: 0, slack: SLACK };
         executions.push(rig.start(&job).await.expect("an activity"));
     }
     let live = || {
@@ -42,10 +43,11 @@ async fn a_rolling_restart_of_two_workers_restarts_no_command_and_loses_no_outpu
     };
     until("all commands run", Duration::from_mins(3), || live().0 == count).await;
     let (_, over) = live();
-    assert_eq!(over, 0, "all of them live; make them longer");
+    assert_eq!(over, 0, "all of them live");
 
     let three = roll(&rig, one, "three").await;
     let four = roll(&rig, two, "four").await;
+    house.hold(false).expect("a file");
     for execution in &executions {
         assert_whole(&house, &rig, execution, work).await.expect("a whole run");
     }
@@ -65,7 +67,7 @@ async fn a_second_sigterm_ends_the_worker_at_once() {
     let mut worker = rig.worker("one", Some(&faults)).await.expect("a worker");
     let work = Work { burst: 1, lines: 1, pause_ms: 100 };
     let id = "impatient".to_owned();
-    let job = Job { id, work, heartbeat: Duration::from_secs(20), attempts: 0 };
+    let job = Job { id, work, heartbeat: Duration::from_secs(20), attempts: 0, slack: SLACK };
     rig.start(&job).await.expect("an activity");
     let reached = rig.folder().join("claim.after.reached");
     until("the worker is busy", Duration::from_mins(1), || reached.exists()).await;

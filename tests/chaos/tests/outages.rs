@@ -7,7 +7,7 @@ use airlock_chaos::House;
 use airlock_chaos::rig::{Job, Rig, Wanted};
 use airlock_chaos::template::Work;
 
-use crate::support::{assert_clean, assert_whole, polls, setting, until, wanted};
+use crate::support::{SLACK, assert_clean, assert_whole, polls, setting, until, wanted};
 
 /// Temporal is away for longer than heartbeat timeout and lease together.
 #[tokio::test(flavor = "multi_thread")]
@@ -24,7 +24,7 @@ async fn away(house: &House, how: &str, seconds: u32) {
     let worker = rig.worker("one", None).await.expect("a worker");
     let work = Work { burst: 5, lines: seconds + 10, pause_ms: 1000 };
     let id = how.to_owned();
-    let job = Job { id, work, heartbeat: Duration::from_secs(5), attempts: 0 };
+    let job = Job { id, work, heartbeat: Duration::from_secs(5), attempts: 0, slack: SLACK };
     let execution = rig.start(&job).await.expect("an activity");
     until("it runs", Duration::from_mins(1), || house.starts.of(how).starts == 1).await;
     let outage = Duration::from_secs(seconds.into());
@@ -71,7 +71,7 @@ async fn stalled(house: &House, point: &str, link: &str, stall: Duration) {
     let work = Work { burst: 5, lines: 4, pause_ms: 1000 };
     // The smallest that a caller should ask for on a machine that is as busy as this one.
     let heartbeat = Duration::from_secs(6);
-    let job = Job { id: name.clone(), work, heartbeat, attempts: 0 };
+    let job = Job { id: name.clone(), work, heartbeat, attempts: 0, slack: SLACK };
     let execution = rig.start(&job).await.expect("an activity");
     let file = |what: &str| rig.folder().join(format!("{point}.{what}"));
     until("the point is reached", Duration::from_mins(1), || file("reached").exists()).await;

@@ -9,6 +9,9 @@ use airlock_chaos::template::Work;
 use airlock_chaos::{House, Result};
 use serde_json::json;
 
+/// A command may take this much longer than its pauses on a busy machine.
+pub(crate) const SLACK: Duration = Duration::from_mins(4);
+
 /// A rig without faults.
 pub(crate) fn wanted(name: &str) -> Wanted {
     Wanted {

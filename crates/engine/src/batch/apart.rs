@@ -157,6 +157,7 @@ async fn one(
     if let Some(end) = run.ended(index) {
         return Ok(end);
     }
+    run.refuse_another_sandbox(index)?;
     stop.or(run.sandbox(spec)).await?;
     run.command(stop, command, index, false).await
 }

@@ -48,6 +48,7 @@ async fn one(
     let mut command = command.clone();
     command.timeout_ms = u64::try_from(time.as_millis()).unwrap_or(u64::MAX).max(1);
     let spec = run.spec(&command, &batch.decisions, 0);
+    run.refuse_another_sandbox(index)?;
     stop.or(run.sandbox(&spec)).await?;
     run.command(stop, &command, index, true).await.map(Some)
 }

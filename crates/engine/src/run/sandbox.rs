@@ -9,7 +9,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use airlock_contract::Phase;
 use airlock_e2b::{Network, Sandbox};
-use airlock_runs::{Bind, BoundSandbox, Lease};
+use airlock_runs::{Bind, BoundSandbox, CommandState, Lease};
 use secrecy::{ExposeSecret as _, SecretString};
 use tokio_util::task::AbortOnDropHandle;
 
@@ -65,6 +65,13 @@ pub(crate) fn since(from_ms: i64, to_ms: i64) -> Duration {
 }
 
 impl Run {
+    /// A command that may have been started is nowhere but in its own sandbox: another one knows
+    /// nothing of it, so none is made.
+    pub(crate) fn refuse_another_sandbox(&self, index: u32) -> Result<(), Halt> {
+        let begun = self.commands.get(&index) == Some(&CommandState::Starting);
+        if begun && self.live.is_none() { Err(Halt::Lost) } else { Ok(()) }
+    }
+
     /// The sandbox bound in the record, or a new one.
     pub(crate) async fn sandbox(&mut self, spec: &SandboxSpec) -> Result<(), Halt> {
         if self.live.is_some() {

@@ -4,13 +4,13 @@ use std::process::Stdio;
 use std::time::Duration;
 
 use airlock_budget::PriceCard;
-use airlock_contract::ExecutionId;
+use airlock_contract::{ExecutionId, FailureType};
 use airlock_engine::{Config, RunContext as _};
-use airlock_runs::RunKey;
+use airlock_runs::{Fence, RunKey};
 use airlock_sandbox_host::{Fault, FaultAction};
 use serde_json::{Value, json};
 
-use crate::support::{ACCOUNT, Address, Rig, TestContext};
+use crate::support::{ACCOUNT, Address, Rig, TestContext, failure};
 
 /// What a worker's process is told.
 const JOB: &str = "AIRLOCK_TEST_WORKER_JOB";
@@ -55,6 +55,29 @@ async fn dies_in(kind: &str, rig: &Rig, point: &str, activity: &str, input: &Val
         .kill_on_drop(true)
         .status();
     assert!(!status.await.unwrap().success(), "it ended by itself");
+}
+
+#[tokio::test]
+async fn a_begun_command_whose_sandbox_is_over_gets_no_other_sandbox() {
+    let rig = Rig::new().await;
+    let input = json!({"runId": ACCOUNT, "command": "echo begun; sleep 300"});
+    dies_at(&rig, "start.heard", "over", &input).await;
+    let first = TestContext::first("over");
+    let run = RunKey::new(ACCOUNT.parse().unwrap(), ExecutionId::of(first.identity()));
+    // An attempt found it gone, billed it, and died before it could say so.
+    let sandboxes = rig.sandboxes().await;
+    rig.client.kill(&sandboxes[0]).await.unwrap();
+    let (bill, fence) = (format!("bill.{}", sandboxes[0]), Fence(first.attempt().fence_us));
+    rig.runs.note(&run, fence, &bill, &json!({"slot": 0, "seconds": 1.0})).await.unwrap();
+
+    let ctx = TestContext::attempt("over", 2);
+    let unknown = failure(rig.worker().execute(&ctx, input).await);
+    assert_eq!(unknown.kind, FailureType::OutcomeUnknown);
+    assert!(unknown.message.contains("its sandbox is gone"), "{}", unknown.message);
+    let notes = rig.runs.get(&run).await.unwrap().unwrap().notes;
+    let bills = notes.keys().filter(|name| name.starts_with("bill.")).count();
+    assert_eq!(bills, 1, "no other sandbox was made: {notes:?}");
+    rig.finish().await;
 }
 
 #[tokio::test]
