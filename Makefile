@@ -8,7 +8,7 @@ export AIRLOCK_SANDBOX_INIT := $(TARGET)/debug/airlock-sandbox-init
 CARGO ?= cargo
 ARGS ?=
 
-.PHONY: help dev demo test chaos check tools bench fmt conformance fuzz clean-dev
+.PHONY: help dev demo test chaos check tools bench corpus fmt conformance fuzz clean-dev
 
 help: ## Say what there is
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
@@ -46,6 +46,10 @@ tools: ## Fetch the servers and developer tools into .dev/
 
 bench: ## All benches
 	$(CARGO) bench --locked --workspace $(ARGS)
+
+corpus: ## Decide the labelled corpus and write its rates to docs/reference/policy-corpus.md
+	@AIRLOCK_REGENERATE=1 $(CARGO) test --quiet --locked -p airlock-policy --test corpus page
+	@$(CARGO) run --quiet --locked -p airlock-policy --example judge -- --quiet crates/policy/corpus/*.jsonl
 
 fmt: ## Format the code
 	$(CARGO) fmt --all

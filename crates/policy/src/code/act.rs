@@ -5,7 +5,7 @@ use std::rc::Rc;
 use super::apis::{Api, find};
 use super::builtins;
 use super::interp::{Interp, blank};
-use super::scan::Token;
+use super::scan::{Program, Token};
 use super::sdk;
 use super::value::{Args, Value};
 use crate::effect::EffectKind;
@@ -421,7 +421,7 @@ fn fetch(interp: &mut Interp<'_, '_>, name: &str, api: Api, args: &Args) {
         return;
     };
     let secret = matches!(args.taint(), Taint::Secret(_))
-        || sends_environment(interp)
+        || interp.hands_environment
         || interp.eval.found.effects.iter().any(|e| e.kind == EffectKind::CredentialRead);
     let body = args.keyword(&["data", "json", "files", "body", "content"]).is_some();
     let class = match api {
@@ -434,8 +434,8 @@ fn fetch(interp: &mut Interp<'_, '_>, name: &str, api: Api, args: &Args) {
 }
 
 // The whole environment as a value: `dict(os.environ)`, `JSON.stringify(process.env)`.
-fn sends_environment(interp: &Interp<'_, '_>) -> bool {
-    interp.program.tokens.windows(2).any(|pair| {
+pub(super) fn hands_environment(program: &Program) -> bool {
+    program.tokens.windows(2).any(|pair| {
         matches!(pair, [Token::Name(name), Token::Sign(')' | ',' | '}')]
             if matches!(name.as_str(), "os.environ" | "process.env" | "ENV" | "environ"))
     })

@@ -17,8 +17,12 @@ use crate::eval::{Eval, Flow, Shell, UNKNOWN, Unanalysed};
 
 /// Nesting of expressions that is followed.
 const MAX_NESTING: usize = 14;
-/// Expressions that are followed in one program.
-const FUEL: u32 = 60_000;
+/// Expressions that are followed in one program; each 64 bytes of text that they handle count as
+/// one more.
+const FUEL: u32 = 40_000;
+const BYTES_A_STEP: usize = 64;
+/// With more names than this, no list is followed that grows in place.
+const MAX_HOLDERS: usize = 256;
 /// Walks: what is learnt in one is used in the next.
 const WALKS: usize = 3;
 
@@ -37,6 +41,8 @@ pub(super) struct Interp<'i, 'r> {
     inside: String,
     /// Whether calls have effects by now.
     pub(super) loud: bool,
+    /// Whether the whole environment is handed to something.
+    pub(super) hands_environment: bool,
     fuel: u32,
 }
 
@@ -53,6 +59,7 @@ pub(super) fn follow(eval: &mut Eval<'_>, shell: &mut Shell, language: &str, pro
         returned: HashMap::new(),
         inside: String::new(),
         loud: false,
+        hands_environment: act::hands_environment(program),
         fuel: FUEL,
     };
     for walk in 1..=WALKS {
@@ -248,6 +255,7 @@ impl Interp<'_, '_> {
         self.fuel -= 1;
         let (mut out, mut at) = self.operand(at, depth);
         loop {
+            self.charge(&out);
             at = self.chain(&mut out, at, depth);
             match (self.token(at), self.token(at + 1)) {
                 (Some(Token::Sign('+' | '*' | '%' | '/' | '.')), Some(Token::Sign('='))) => break,
@@ -287,12 +295,19 @@ impl Interp<'_, '_> {
         (out, at)
     }
 
+    /// Long texts cost more than short ones.
+    fn charge(&mut self, value: &Value) {
+        let steps = value.size() / BYTES_A_STEP + value.texts.len();
+        self.fuel = self.fuel.saturating_sub(u32::try_from(steps).unwrap_or(u32::MAX));
+    }
+
     fn term(&mut self, at: usize, depth: usize) -> (Value, usize) {
         if depth > MAX_NESTING || self.fuel == 0 {
             return (Value::unknown(), at + 1);
         }
         self.fuel -= 1;
         let (mut value, next) = self.operand(at, depth + 1);
+        self.charge(&value);
         let next = self.chain(&mut value, next, depth + 1);
         (value, next)
     }
@@ -654,6 +669,9 @@ impl Interp<'_, '_> {
 
     /// The name whose value a method at `next` was called on, if it was one.
     pub(super) fn holder(&self, on: &Value) -> Option<String> {
+        if self.names.len() > MAX_HOLDERS {
+            return None;
+        }
         let same = |value: &Value| value.texts == on.texts && value.list && value.of == on.of;
         self.names.iter().find(|(_, value)| same(value)).map(|(name, _)| name.clone())
     }

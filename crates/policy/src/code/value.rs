@@ -2,8 +2,12 @@
 
 use crate::eval::{Taint, UNKNOWN};
 
-/// The most alternatives or elements that are kept.
+/// The most elements of a list that are kept.
 pub(super) const MAX_TEXTS: usize = 64;
+/// The most alternatives of a value that are kept.
+const MAX_ALTERNATIVES: usize = 8;
+/// The longest text that is put together, in bytes.
+const MAX_JOINED: usize = 8192;
 
 /// A value: its texts, where it comes from, and what made it.
 #[derive(Clone, Debug, Default)]
@@ -40,6 +44,11 @@ impl Value {
         self.texts.first().map_or("", String::as_str)
     }
 
+    /// How many bytes its texts have.
+    pub(super) fn size(&self) -> usize {
+        self.texts.iter().map(String::len).sum()
+    }
+
     /// Whether nothing at all is known of its text.
     pub(super) fn is_blank(&self) -> bool {
         self.texts.iter().all(|text| text.chars().all(|c| c == UNKNOWN))
@@ -62,7 +71,7 @@ impl Value {
             self.list |= other.list;
         } else if !other.is_blank() {
             for text in other.texts {
-                if self.texts.len() < MAX_TEXTS && !self.texts.contains(&text) {
+                if self.texts.len() < MAX_ALTERNATIVES && !self.texts.contains(&text) {
                     self.texts.push(text);
                 }
             }
@@ -87,7 +96,12 @@ impl Value {
         let mut texts = Vec::new();
         for head in &self.texts {
             for tail in &other.texts {
-                if texts.len() < MAX_TEXTS && head.len() + tail.len() < 65_536 {
+                if texts.len() >= MAX_ALTERNATIVES {
+                    continue;
+                }
+                if head.len() + tail.len() > MAX_JOINED {
+                    texts.push(UNKNOWN.to_string());
+                } else {
                     texts.push(format!("{head}{tail}"));
                 }
             }

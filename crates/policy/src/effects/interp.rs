@@ -488,6 +488,12 @@ fn interpreter(
             at += if code::option_takes(language, text) { 2 } else { 1 };
             continue;
         }
+        // `deno run script`, `bun run script`.
+        let runner = matches!(args.first().map(|a| a.text.as_str()), Some("deno" | "bun"));
+        if runner && matches!(text, "run" | "serve" | "test" | "x") {
+            at += 1;
+            continue;
+        }
         if text.contains("://") {
             remote_script(eval, Some(arg));
             return Flow::program(language);

@@ -249,10 +249,12 @@ impl<'r> Eval<'r> {
         let span = self.span.unwrap_or(span);
         let effect = Effect { kind, class, target, span, certainty, port };
         let effects = &mut self.found.effects;
-        if effects.contains(&effect) {
+        let full = effects.len() >= MAX_EFFECTS;
+        let told = full && self.found.unanalysed.contains(&Unanalysed::Fuel);
+        if !told && effects.contains(&effect) {
             return;
         }
-        if effects.len() < MAX_EFFECTS {
+        if !full {
             effects.push(effect);
             return;
         }
