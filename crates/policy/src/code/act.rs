@@ -35,7 +35,7 @@ pub(super) fn call(
         writes(interp, on, &name, &args);
     }
     let full = match &on {
-        Some(on) if !on.of.is_empty() => format!("{}.{name}", on.of),
+        Some(on) if !on.of.is_empty() => on.member(&name),
         _ => interp.qualified(&name),
     };
     if interp.loud {

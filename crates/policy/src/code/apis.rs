@@ -71,9 +71,14 @@ static APIS: LazyLock<HashMap<&'static str, Api>> = LazyLock::new(|| {
     table
 });
 
+/// The most parts of a dotted name that are looked at, from its end.
+const MAX_PARTS: usize = 5;
+
 /// What a name does, by its longest known ending.
 pub(super) fn find(language: &str, name: &str) -> Option<Api> {
-    let mut rest = name;
+    // A name of thousands of parts is nobody's function.
+    let from = name.rmatch_indices('.').nth(MAX_PARTS - 1).map_or(0, |(at, _)| at + 1);
+    let mut rest = name.get(from..)?;
     loop {
         let hit = match rest {
             "exec" if matches!(language, "perl" | "php" | "ruby") => Some(Api::Shell),

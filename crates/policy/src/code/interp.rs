@@ -461,7 +461,7 @@ impl Interp<'_, '_> {
                 (Some(Token::Sign('.')), Some(Token::Name(name)), _) => {
                     let name = name.clone();
                     self.ruby_block(&name, value, at + 2);
-                    let of = format!("{}.{name}", value.of);
+                    let of = value.member(&name);
                     if !matches!(name.as_str(), "text" | "content" | "body" | "data" | "stdout") {
                         *value = Value { of, taint: value.taint.clone(), ..Value::unknown() };
                     }

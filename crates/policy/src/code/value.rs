@@ -23,6 +23,11 @@ pub(super) struct Value {
 }
 
 impl Value {
+    /// The name of a member; the beginning of a long one is left out.
+    pub(super) fn member(&self, name: &str) -> String {
+        if self.of.len() > 200 { name.to_owned() } else { format!("{}.{name}", self.of) }
+    }
+
     pub(super) fn text(text: impl Into<String>) -> Self {
         Self { texts: vec![text.into()], ..Self::default() }
     }
