@@ -21,7 +21,9 @@ fn the_corpus_is_decided_as_labelled() {
     let score = cases::score(&Gate::builtin(), &all);
     println!("{}{}", cases::table(&score), score.line());
     for miss in &score.misses {
-        println!("{} instead of {}: {}", miss.got.as_str(), miss.expect.as_str(), miss.text);
+        let rules = miss.rules.join(",");
+        let (got, expect) = (miss.got.as_str(), miss.expect.as_str());
+        println!("{got} instead of {expect} ({}, {rules}): {}", miss.category, miss.text);
     }
     assert!(score.denied.percent() >= 98.5, "denied: {:.1} %", score.denied.percent());
     assert!(score.stopped.percent() >= 99.0, "stopped: {:.1} %", score.stopped.percent());

@@ -58,7 +58,7 @@ impl Run {
             let shared = self.core.runs.shared();
             let account = &self.key.account;
             match shared.enter(account, id, &self.identity, self.fence, until, now).await? {
-                Enter::In(record) => break (record, until),
+                Enter::In(record) => break (*record, until),
                 Enter::Busy(seats) if freed < TRIES && self.free_dead(stop, id, &seats).await? => {
                     freed += 1;
                 }
@@ -72,7 +72,7 @@ impl Run {
     pub(crate) async fn visit_shared(&mut self, id: &str) -> Result<(), Halt> {
         self.pulse.phase(Phase::Creating);
         match self.core.runs.shared().touch(&self.key.account, id, now_ms()).await? {
-            Enter::In(record) => self.connect_shared(record, i64::MAX).await,
+            Enter::In(record) => self.connect_shared(*record, i64::MAX).await,
             other => Err(self.no_seat(id, other)),
         }
     }

@@ -515,6 +515,17 @@ fn interpreter(
         }
         return Flow::program(language);
     }
+    from_stdin(eval, shell, language, stdin, span)
+}
+
+// The program comes on standard input.
+fn from_stdin(
+    eval: &mut Eval<'_>,
+    shell: &mut Shell,
+    language: &'static str,
+    stdin: &Flow,
+    span: crate::shell::Span,
+) -> Flow {
     taint_effect(eval, &stdin.taint, span, language);
     match stdin.known() {
         Some(known) => {

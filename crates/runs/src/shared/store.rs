@@ -37,7 +37,7 @@ impl std::fmt::Debug for Shared {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Enter {
     /// The seat is the execution's; or, without a seat, the use is noted.
-    In(SharedRecord),
+    In(Box<SharedRecord>),
     /// Every seat is taken, by these.
     Busy(Vec<Seat>),
     /// There is no such sandbox, or it is another account's.
@@ -138,7 +138,7 @@ impl Shared {
         call.arg(account.as_str()).arg(field).arg(fence.0).arg(until_ms).arg(holder).arg(now_ms);
         let mut answer = self.invoke(&call).await?;
         Ok(match answer.word.as_str() {
-            "ok" => Enter::In(answer.record()?),
+            "ok" => Enter::In(Box::new(answer.record()?)),
             "busy" => Enter::Busy(answer.record()?.seats),
             "missing" => Enter::Missing,
             "closed" => Enter::Closed,
@@ -293,9 +293,10 @@ impl Shared {
         let members: Vec<String> = call.query_async(&mut self.conn.clone()).await?;
         let mut due = Vec::with_capacity(members.len());
         for member in members {
-            match Due::read(member) {
-                Some(one) => due.push(one),
-                None => tracing::warn!(key = %self.agenda_key(), "an entry cannot be read"),
+            if let Some(one) = Due::read(member) {
+                due.push(one);
+            } else {
+                tracing::warn!(key = %self.agenda_key(), "an entry cannot be read");
             }
         }
         Ok(due)
