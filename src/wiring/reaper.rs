@@ -74,7 +74,7 @@ async fn pass(engine: &Engine, temporal: &Temporal) {
                 shared_closed = report.shared_closed,
                 swept = report.swept,
                 "reaped"
-            )
+            );
         }
         Ok(_) => {}
         Err(failure) => tracing::warn!(reason = %failure.message, "nothing was reaped"),

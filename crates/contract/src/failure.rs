@@ -229,7 +229,8 @@ mod tests {
             let said = said["description"].as_str().unwrap().replace('\n', " ");
             let yes = |is: bool| if is { "yes" } else { "no" };
             let (retryable, benign) = (yes(kind.is_retryable()), yes(kind.is_benign()));
-            page.push_str(&format!("| `{}` | {retryable} | {benign} | {said} |\n", kind.as_str()));
+            let line = format!("| `{}` | {retryable} | {benign} | {said} |\n", kind.as_str());
+            page.push_str(&line);
         }
         page
     }

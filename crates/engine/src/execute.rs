@@ -175,7 +175,7 @@ impl Run {
             return self.plan(inputs, price).await;
         }
         let canonical = serde_json::to_value(input).unwrap_or_default();
-        if let Some(outcome) = stop.or(self.claim(&canonical)).await? {
+        if let Some(outcome) = stop.or_soon(self.claim(&canonical)).await? {
             return Err(Halt::Over(Box::new(run::replay(&outcome))));
         }
         reach(Point::ClaimAfter).await;

@@ -76,13 +76,12 @@ fn steps(
         steps.push("the budget does not cover the worst case; nothing would run".to_owned());
         return steps;
     }
-    match &input.sandbox_id {
-        Some(id) => steps.push(format!("take a seat in the shared sandbox {id}")),
-        None => {
-            let seconds = price.total.as_secs();
-            steps.push(format!("hold the worst case of {seconds} s in a sandbox"));
-            steps.push(format!("create a sandbox of template {}", price.template));
-        }
+    if let Some(id) = &input.sandbox_id {
+        steps.push(format!("take a seat in the shared sandbox {id}"));
+    } else {
+        let seconds = price.total.as_secs();
+        steps.push(format!("hold the worst case of {seconds} s in a sandbox"));
+        steps.push(format!("create a sandbox of template {}", price.template));
     }
     if !input.files.is_empty() {
         steps.push(format!("upload {} files", input.files.len()));

@@ -119,7 +119,7 @@ fn worst(gate: &Gate) {
             (time, name, outcome)
         })
         .collect();
-    slowest.sort_by(|a, b| b.0.cmp(&a.0));
+    slowest.sort_by_key(|(time, ..)| std::cmp::Reverse(*time));
     println!("hostile    {} inputs of up to 64 KiB; the slowest:", slowest.len());
     for (time, name, outcome) in slowest.iter().take(12) {
         println!("           {time:?} {name}: {}", outcome.as_str());

@@ -68,7 +68,12 @@ impl House {
     /// Keeps all commands from ending, or lets them end.
     pub fn hold(&self, hold: bool) -> Result<()> {
         let file = self.template().join(template::HOLD);
-        Ok(if hold { std::fs::write(file, "")? } else { std::fs::remove_file(file)? })
+        if hold {
+            std::fs::write(file, "")?;
+        } else {
+            std::fs::remove_file(file)?;
+        }
+        Ok(())
     }
 
     /// Keeps what runs left on disk; where it is.

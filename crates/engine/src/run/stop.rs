@@ -18,6 +18,8 @@ use crate::context::{Liveness, RunContext, StopReason};
 
 /// Between two questions to a Temporal that does not answer.
 const ASK_AGAIN: Duration = Duration::from_secs(5);
+/// What a store that answers at all needs for an answer.
+const GRACE: Duration = Duration::from_secs(1);
 
 /// Whether an attempt must stop; filled by [`Orders::hear`].
 #[derive(Debug, Default)]
@@ -76,6 +78,25 @@ impl<'o> Stop<'o> {
             biased;
             reason = self.wait() => Err(Halt::Stopped(reason)),
             done = step => done,
+        }
+    }
+
+    /// Does `step`, even if the attempt must stop, as long as that takes no time to speak of: what
+    /// the claim says is needed to end what an earlier attempt left running.
+    pub(crate) async fn or_soon<T>(
+        self,
+        step: impl Future<Output = Result<T, Halt>> + Send,
+    ) -> Result<T, Halt> {
+        let step = Box::pin(step);
+        let too_late = async {
+            let reason = self.wait().await;
+            tokio::time::sleep(GRACE).await;
+            reason
+        };
+        tokio::select! {
+            biased;
+            done = step => done,
+            reason = too_late => Err(Halt::Stopped(reason)),
         }
     }
 

@@ -271,11 +271,11 @@ impl Run {
         let covers = shared.stay(&fixed, execution, self.fence, until, now).await.map_err(gone)?;
         borrowed.seat_until_ms = until;
         borrowed.record.covers_ms = borrowed.record.covers_ms.max(covers);
-        let life = until.min(borrowed.record.paid_until_ms());
-        if life <= live.bound.lease_until_ms {
+        let alive_until = until.min(borrowed.record.paid_until_ms());
+        if alive_until <= live.bound.lease_until_ms {
             return Ok(());
         }
-        match self.core.e2b.refresh(&fixed.sandbox, from_ms(life - now)).await {
+        match self.core.e2b.refresh(&fixed.sandbox, from_ms(alive_until - now)).await {
             Ok(()) => {}
             Err(error) if error.is_retryable() => {
                 tracing::warn!(error = %error, "a shared sandbox was not prolonged; tried again");
@@ -284,9 +284,9 @@ impl Run {
             Err(error) if is_gone(&error) => return Ok(()),
             Err(error) => return Err(crate::failure::sandbox(&error).into()),
         }
-        live.bound.lease_until_ms = life;
-        self.pulse.note(|beat| beat.lease_until = rfc3339(life));
-        self.core.prolonged(&fixed, life).await.map_err(gone)
+        live.bound.lease_until_ms = alive_until;
+        self.pulse.note(|beat| beat.lease_until = rfc3339(alive_until));
+        self.core.prolonged(&fixed, alive_until).await.map_err(gone)
     }
 
     /// Ends what this run may have left running in the shared sandbox and gives its seat back. The

@@ -81,7 +81,6 @@ impl Core {
                 seconds: seconds(record, ended.at_ms),
                 drift_seconds: None,
                 price_digest: self.prices.digest().to_owned(),
-                ..CostReport::default()
             },
             budget_remaining: remaining,
             receipt,
@@ -142,13 +141,12 @@ impl Core {
             .with("reason", why)
             .with("spentUsd", json!(ended.cost))
             .with("seconds", json!(seconds(record, ended.at_ms)));
-        match tokio::time::timeout(failure::AUDIT_PATIENCE, self.audit.append(event)).await {
-            Ok(Ok(receipt)) => Some(receipt),
-            Ok(Err(_)) | Err(_) => {
-                tracing::error!(sandbox = %fixed.sandbox, "its end is not in the audit log");
-                None
-            }
+        let told = tokio::time::timeout(failure::AUDIT_PATIENCE, self.audit.append(event)).await;
+        if let Ok(Ok(receipt)) = told {
+            return Some(receipt);
         }
+        tracing::error!(sandbox = %fixed.sandbox, "its end is not in the audit log");
+        None
     }
 }
 

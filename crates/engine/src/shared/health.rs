@@ -22,7 +22,7 @@ impl Engine {
         let record = self.core.runs.shared().get(&input.run_id, &input.sandbox_id).await;
         let record = record.map_err(|error| refused(error.into()))?.ok_or_else(not_found)?;
         let running = record.state == SharedState::Open && self.core.answers(&record).await?;
-        Ok(self.core.health_of(record, running))
+        Ok(self.core.health_of(&record, running))
     }
 }
 
@@ -35,7 +35,7 @@ impl Core {
         }
     }
 
-    fn health_of(&self, record: SharedRecord, running: bool) -> SandboxHealth {
+    fn health_of(&self, record: &SharedRecord, running: bool) -> SandboxHealth {
         let fixed = &record.fixed;
         let until = record.ended.map_or_else(now_ms, |ended| ended.at_ms);
         let spent = match record.ended {
@@ -60,10 +60,9 @@ impl Core {
             cost: CostReport {
                 reserved_usd: record.held,
                 spent_usd: spent,
-                seconds: seconds(&record, until),
+                seconds: seconds(record, until),
                 drift_seconds: None,
                 price_digest: self.prices.digest().to_owned(),
-                ..CostReport::default()
             },
         }
     }

@@ -89,9 +89,9 @@ impl Run {
     /// The first slice, and what comes before and after it.
     fn opening_price(&self, input: &OpenSandboxInput, carrier: &ExecuteInput) -> Price {
         let cost = input.cost.clone().unwrap_or_default();
-        let life = Duration::from_millis(input.max_lifetime_ms);
-        let slice = self.core.config.shared.slice.min(life);
-        let covers = (self.core.longest(carrier) + self.core.around() + slice).min(life);
+        let longest = Duration::from_millis(input.max_lifetime_ms);
+        let slice = self.core.config.shared.slice.min(longest);
+        let covers = (self.core.longest(carrier) + self.core.around() + slice).min(longest);
         Price {
             template: self.core.template(input.template.as_ref()),
             covers,
@@ -111,7 +111,7 @@ impl Run {
     ) -> Option<OpenSandboxResult> {
         let bound = &self.live.as_ref()?.bound;
         let hold = self.hold.as_ref()?;
-        let life = i64::try_from(input.max_lifetime_ms).unwrap_or(i64::MAX);
+        let longest = i64::try_from(input.max_lifetime_ms).unwrap_or(i64::MAX);
         Some(OpenSandboxResult {
             run_id: self.key.account.clone(),
             execution_id: self.execution().clone(),
@@ -119,7 +119,7 @@ impl Run {
             template: bound.template.clone(),
             opened_at: rfc3339(bound.created_at_ms),
             lease_until: rfc3339(bound.lease_until_ms),
-            closes_at: rfc3339(bound.created_at_ms.saturating_add(life)),
+            closes_at: rfc3339(bound.created_at_ms.saturating_add(longest)),
             idle_timeout_ms: input.idle_timeout_ms,
             max_concurrent: input.max_concurrent,
             installed,
@@ -144,7 +144,7 @@ impl Run {
     ) -> Result<Value, Halt> {
         let (Some(live), Some(hold)) = (&self.live, &self.hold) else { return Err(Halt::Lost) };
         let (bound, now) = (live.bound.clone(), now_ms());
-        let life = i64::try_from(input.max_lifetime_ms).unwrap_or(i64::MAX);
+        let longest = i64::try_from(input.max_lifetime_ms).unwrap_or(i64::MAX);
         let fixed = Fixed {
             account: self.key.account.clone(),
             execution: self.execution().clone(),
@@ -154,7 +154,7 @@ impl Run {
             template: bound.template.clone(),
             network: input.network.clone(),
             created_at_ms: bound.created_at_ms,
-            closes_at_ms: bound.created_at_ms.saturating_add(life),
+            closes_at_ms: bound.created_at_ms.saturating_add(longest),
             idle_ms: input.idle_timeout_ms,
             seats: input.max_concurrent,
             fee: hold.price.fee,
@@ -227,12 +227,12 @@ impl Run {
             .with("sandboxId", record.fixed.sandbox.as_str())
             .with("template", record.fixed.template.as_str())
             .with("reservedUsd", json!(record.held));
-        match tokio::time::timeout(failure::AUDIT_PATIENCE, self.core.audit.append(event)).await {
-            Ok(Ok(receipt)) => Some(receipt),
-            Ok(Err(_)) | Err(_) => {
-                tracing::error!("the opening of a sandbox is not in the audit log");
-                None
-            }
+        let told =
+            tokio::time::timeout(failure::AUDIT_PATIENCE, self.core.audit.append(event)).await;
+        if let Ok(Ok(receipt)) = told {
+            return Some(receipt);
         }
+        tracing::error!("the opening of a sandbox is not in the audit log");
+        None
     }
 }

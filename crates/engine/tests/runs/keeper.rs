@@ -33,11 +33,11 @@ async fn it_lives_while_its_workflow_is_open_and_is_closed_with_it() {
     let id = open(&rig, "open", json!({})).await;
     for open in [Liveness::Open, Liveness::Unknown] {
         assert_eq!(looked(&pass(&rig, open).await), (1, 0, 0), "{open:?}");
-        assert_eq!(rig.sandboxes().await, [id.clone()]);
+        assert_eq!(rig.sandboxes().await, std::slice::from_ref(&id));
     }
     let dry = rig.worker().reap_dry_run(&Says::at_once(Liveness::Closed)).await.unwrap();
     assert_eq!(looked(&dry), (1, 1, 0));
-    assert_eq!(rig.sandboxes().await, [id.clone()], "a dry run ends nothing");
+    assert_eq!(rig.sandboxes().await, std::slice::from_ref(&id), "a dry run ends nothing");
     let report = pass(&rig, Liveness::Closed).await;
     assert_eq!(looked(&report), (1, 1, 0), "{report:?}");
     assert_eq!(report.ended[0].sandbox_id, id);
@@ -112,7 +112,7 @@ async fn a_budget_that_is_used_up_closes_it_in_time() {
     rig.ledger.spend(&ACCOUNT.parse().unwrap(), rest, Some("all"), None).await.unwrap();
     tokio::time::sleep(Duration::from_secs(20)).await;
     assert_eq!(looked(&pass(&rig, Liveness::Open).await), (1, 0, 0), "it is paid for still");
-    assert_eq!(rig.sandboxes().await, [id.clone()]);
+    assert_eq!(rig.sandboxes().await, std::slice::from_ref(&id));
     tokio::time::sleep(Duration::from_secs(7)).await;
     assert_eq!(looked(&pass(&rig, Liveness::Open).await), (1, 1, 0));
     assert_eq!(health(&rig, &id).await["reason"], json!("outOfBudget"));
@@ -187,7 +187,11 @@ async fn a_registered_sandbox_is_never_taken_for_an_orphan_of_its_opener() {
     rig.runs.put_lease(&airlock_runs::Lease::of(&fixed.opener(), &stale)).await.unwrap();
     let report = pass(&rig, Liveness::Open).await;
     assert_eq!((report.looked, report.killed, report.kept), (1, 0, 1), "{report:?}");
-    assert_eq!(rig.sandboxes().await, [id.clone()], "its activity is closed, its workflow is not");
+    assert_eq!(
+        rig.sandboxes().await,
+        std::slice::from_ref(&id),
+        "its activity is closed, its workflow is not"
+    );
     assert_eq!(rig.runs.lease_count().await.unwrap(), 0);
     assert_eq!(looked(&pass(&rig, Liveness::Closed).await), (1, 1, 0), "the keeper has it again");
     rig.finish().await;

@@ -114,7 +114,7 @@ async fn an_accounts_whole_life_and_what_is_refused_on_the_way() {
     .await;
     // What changed the account's room is in the audit log.
     let records = house.audit.tail(20, &airlock_audit::Filter::default()).await.unwrap();
-    let kinds: Vec<String> = records.iter().map(|sealed| sealed.record.kind.to_string()).collect();
+    let kinds: Vec<String> = records.iter().map(|sealed| sealed.record.kind.clone()).collect();
     for kind in ["budget.top_up", "budget.reset_circuit", "budget.delete"] {
         assert!(kinds.iter().any(|found| found == kind), "{kind}: {kinds:?}");
     }

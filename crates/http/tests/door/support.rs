@@ -48,7 +48,7 @@ impl House {
         webhooks: impl FnOnce(airlock_store::Connection) -> Option<airlock_approval::webhook::Webhooks>,
     ) -> Self {
         // The client of sandboxes wants a provider of TLS, and installs one.
-        let server = RedisServer::start(&redis_servers().remove(0));
+        let server = RedisServer::start(redis_servers().remove(0));
         let connection = server.connect().await;
         let sink = Sink::redis(connection.clone(), PREFIX, RedisOptions::default());
         let audit = Arc::new(Log::new(vec![sink]));

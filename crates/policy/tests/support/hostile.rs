@@ -25,36 +25,47 @@ pub(crate) fn inputs() -> Vec<(String, Input)> {
         out.extend(shapes(times).into_iter().map(named));
     }
     let commands = others().into_iter().chain(work());
-    out.extend(commands.map(|(name, text)| (name.to_owned(), Input::Command(cut(text)))));
+    out.extend(commands.map(|(name, text)| (name.to_owned(), Input::Command(cut(&text)))));
     for language in ["python", "javascript", "ruby"] {
         let programs = programs().into_iter();
-        out.extend(
-            programs.map(|(name, text)| {
-                (format!("{language}: {name}"), Input::Code(language, cut(text)))
-            }),
-        );
+        out.extend(programs.map(|(name, text)| {
+            (format!("{language}: {name}"), Input::Code(language, cut(&text)))
+        }));
     }
     out
 }
 
-fn cut(text: String) -> String {
+fn cut(text: &str) -> String {
     text.chars().take(MOST).collect()
 }
 
 /// Commands that ask for as much work as a cap allows.
 fn work() -> Vec<(&'static str, String)> {
-    let fill = |piece: &str| piece.repeat(MOST / piece.len());
-    let lines = |make: &dyn Fn(usize) -> String| {
-        let mut out = String::new();
-        for number in 0.. {
-            let line = make(number);
-            if out.len() + line.len() > MOST {
-                return out;
-            }
-            out.push_str(&line);
+    let mut all = flow();
+    all.extend(tools());
+    all
+}
+
+/// A piece again and again.
+fn fill(piece: &str) -> String {
+    piece.repeat(MOST / piece.len())
+}
+
+/// Lines that know their number.
+fn lines(make: &dyn Fn(usize) -> String) -> String {
+    let mut out = String::new();
+    for number in 0.. {
+        let line = make(number);
+        if out.len() + line.len() > MOST {
+            return out;
         }
-        out
-    };
+        out.push_str(&line);
+    }
+    out
+}
+
+/// Much for the shell itself.
+fn flow() -> Vec<(&'static str, String)> {
     let base64 = |rounds: usize| {
         let mut text = "rm -rf /".to_owned();
         for _ in 0..rounds {
@@ -98,6 +109,12 @@ fn work() -> Vec<(&'static str, String)> {
                 BASE64.encode(fill("rm -rf ./x\n")).chars().take(60_000).collect::<String>()
             ),
         ),
+    ]
+}
+
+/// Much for the readers of tools' arguments, and of text.
+fn tools() -> Vec<(&'static str, String)> {
+    vec![
         ("eval layers", lines(&|n| format!("eval 'x{n}=$(echo rm -rf /{n})'\n"))),
         ("xargs", fill("echo /a | xargs rm -rf | ") + "cat"),
         ("find exec", fill("find . -exec rm -rf {} \\; \n")),
@@ -133,7 +150,6 @@ fn work() -> Vec<(&'static str, String)> {
 
 /// Programs that ask for as much work as a cap allows.
 fn programs() -> Vec<(&'static str, String)> {
-    let fill = |piece: &str| piece.repeat(MOST / piece.len());
     vec![
         ("calls in calls", nested("f(", ")", "1", 60_000)),
         ("lists in lists", "x = ".to_owned() + &nested("[", "]", "1", 60_000)),

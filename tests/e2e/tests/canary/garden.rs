@@ -76,7 +76,7 @@ fn find(bytes: &[u8], needle: &[u8]) -> Option<usize> {
 
 /// A text in every spelling in which it may come out.
 fn forms(text: &str) -> Vec<(&'static str, Vec<u8>)> {
-    let hex: String = text.bytes().map(|b| format!("{b:02x}")).collect();
+    let hex = text.bytes().map(|b| format!("{b:02x}")).collect::<Vec<_>>().concat();
     let numbers = text.bytes().map(|b| b.to_string()).collect::<Vec<_>>();
     let percent: String = text
         .bytes()
