@@ -306,7 +306,7 @@ pub(crate) enum PolicyCommand {
     /// Try the examples of the policy's rules, and labelled cases.
     ///
     /// A case file is JSON Lines: {"command": "...", "expect": "deny"} or {"actionType": "...",
-    /// "context": {...}, "expect": "allow"}, with "category" if wanted; TOML with [[case]] tables
+    /// "context": {...}, "expect": "allow"}, with "category" if wanted; TOML with `case` tables
     /// of the same keys if its name ends in .toml. "expect" is allow, require_approval or deny.
     /// Exit code 1: an example or a case came out differently.
     Test(PolicyTestArgs),

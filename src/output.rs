@@ -56,7 +56,7 @@ pub(crate) fn stream(text: &str, to: &mut impl Write) -> Result<(), Error> {
     Ok(to.write_all(REDACTOR.redact(text).as_bytes())?)
 }
 
-/// As [`line`], for what was asked for because it is secret.
+/// As [`line()`], for what was asked for because it is secret.
 pub(crate) fn line_as_it_is(text: impl std::fmt::Display) -> Result<(), Error> {
     put(&text.to_string())
 }
