@@ -61,7 +61,7 @@ async fn dies_in(kind: &str, rig: &Rig, point: &str, activity: &str, input: &Val
 async fn a_begun_command_whose_sandbox_is_over_gets_no_other_sandbox() {
     let rig = Rig::new().await;
     let input = json!({"runId": ACCOUNT, "command": "echo begun; sleep 300"});
-    dies_at(&rig, "start.heard", "over", &input).await;
+    dies_at(&rig, "start.heard:abort", "over", &input).await;
     let first = TestContext::first("over");
     let run = RunKey::new(ACCOUNT.parse().unwrap(), ExecutionId::of(first.identity()));
     // An attempt found it gone, billed it, and died before it could say so.
