@@ -111,9 +111,11 @@ impl Capture {
         self.show(&clean);
     }
 
-    /// Goes on after a gap of `skipped` bytes that nobody kept. What stood at both its edges may
-    /// be half a secret, so the redactor starts anew and the first line after the gap is dropped.
-    pub(crate) fn gap(&mut self, channel: Channel, skipped: u64) {
+    /// Goes on with `rest` after a gap of `skipped` bytes that nobody kept. What stood at both its
+    /// edges may be half a secret, so the redactor starts anew and the first line after the gap is
+    /// dropped; and the lines after it that may be the rest of a private key whose beginning
+    /// nobody has seen.
+    pub(crate) fn gap(&mut self, channel: Channel, skipped: u64, rest: &[u8]) {
         let stream = self.redactor.stream();
         let captured = self.channel(channel);
         let before = std::mem::replace(&mut captured.stream, stream);
@@ -121,6 +123,10 @@ impl Capture {
         let mut clean = Vec::new();
         captured.report.merge(&before.finish(&mut clean));
         captured.kept.gap();
+        let body = key_body(rest);
+        captured.skipped += body.len() as u64;
+        self.push(channel, &rest[..body.start]);
+        self.push(channel, &rest[body.end..]);
     }
 
     fn show(&mut self, clean: &[u8]) {
@@ -236,6 +242,30 @@ impl HeadTail {
     }
 }
 
+/// After the first line of `rest`: the lines that hold nothing but base64 in a width that keys are
+/// written in, to the end of such a key.
+fn key_body(rest: &[u8]) -> std::ops::Range<usize> {
+    const WIDTH: usize = 40;
+    let is_base64 = |b: &u8| b.is_ascii_alphanumeric() || b"+/=".contains(b);
+    let is_end = |line: &[u8]| line.starts_with(b"-----END");
+    let start = rest.iter().position(|&b| b == b'\n').map_or(rest.len(), |at| at + 1);
+    let mut end = start;
+    let mut lines = rest[start..].split_inclusive(|&b| b == b'\n').peekable();
+    while let Some(line) = lines.next() {
+        let bare = line.trim_ascii_end();
+        let is_last = lines.peek().is_some_and(|next| is_end(next));
+        let of_key = !bare.is_empty() && bare.iter().all(is_base64);
+        if !is_end(line) && !(of_key && (is_last || bare.len() >= WIDTH)) {
+            break;
+        }
+        end += line.len();
+        if is_end(line) {
+            break;
+        }
+    }
+    start..end
+}
+
 /// Text from bytes; NUL becomes the replacement character too, since many readers stop at it.
 fn lossy(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).replace('\0', "\u{fffd}")
@@ -287,12 +317,26 @@ mod tests {
     fn after_a_gap_the_broken_line_is_dropped() {
         let mut capture = capture(100);
         capture.push(Channel::Out, b"first\nsec");
-        capture.gap(Channel::Out, 5000);
-        capture.push(Channel::Out, b"ret-rest\nlast\n");
+        capture.gap(Channel::Out, 5000, b"ret-rest\nlast\n");
         let texts = capture.finish();
         assert!(!texts.stdout.kept.contains("ret-rest"), "{}", texts.stdout.kept);
         assert!(texts.stdout.kept.ends_with("last\n"));
         assert_eq!(texts.stdout.bytes, 9 + 5000 + 14);
+    }
+
+    #[test]
+    fn after_a_gap_the_rest_of_a_key_is_dropped() {
+        let mut capture = capture(1000);
+        capture.push(Channel::Out, b"first\n");
+        let body =
+            "MIIEvQIBADANBgkqhkiG9w0BAQEFAASCBKcwggSjAgEAAoIBAQC7VJTUt9Us8cKj".to_owned() + "\r\n";
+        let rest = format!("cut\n{body}{body}Zm9vYmFy\n-----END PRIVATE KEY-----\nafter\n{body}");
+        capture.gap(Channel::Out, 5000, rest.as_bytes());
+        let texts = capture.finish();
+        let (before, after) = texts.stdout.kept.split_once("after").unwrap();
+        assert!(!before.contains("MIIE") && !before.contains("Zm9v"), "{before}");
+        assert!(after.contains("MIIE"), "what comes later is no part of it: {after}");
+        assert_eq!(texts.stdout.bytes, 6 + 5000 + rest.len() as u64);
     }
 
     #[test]

@@ -230,9 +230,10 @@ impl Run {
         let count = String::from_utf8_lossy(&count).trim().parse().unwrap_or(tail.len() as u64);
         let skipped = count.saturating_sub(tail.len() as u64);
         if skipped > 0 {
-            following.capture.gap(channel, skipped);
+            following.capture.gap(channel, skipped, &tail);
+        } else {
+            following.capture.push(channel, &tail);
         }
-        following.capture.push(channel, &tail);
         Ok(())
     }
 
