@@ -28,6 +28,11 @@ impl RunKey {
     pub fn new(account: AccountId, execution: ExecutionId) -> Self {
         Self { account, execution }
     }
+
+    /// Where its record is: in the slot of the account's family.
+    pub(crate) fn stored_at(&self, prefix: &str) -> String {
+        format!("{prefix}:{{{}}}:exec:{}", self.account.family(), self.execution)
+    }
 }
 
 /// Where one command of a run is.

@@ -237,7 +237,7 @@ impl Runs {
     /// The record, if there is one. Reading needs no fence.
     pub async fn get(&self, run: &RunKey) -> Result<Option<Record>, Error> {
         let fields: HashMap<String, Vec<u8>> = redis::cmd("HGETALL")
-            .arg(self.record_key(run))
+            .arg(run.stored_at(&self.prefix))
             .query_async(&mut self.conn.clone())
             .await?;
         if fields.is_empty() { Ok(None) } else { Record::read(&fields).map(Some) }
@@ -350,7 +350,7 @@ impl Runs {
 
     async fn unless_renewed(&self, mut lease: Lease, now_ms: i64) -> Result<Option<Lease>, Error> {
         let (sandbox_id, until_ms): (Option<String>, Option<i64>) = redis::cmd("HMGET")
-            .arg(self.record_key(&lease.run))
+            .arg(lease.run.stored_at(&self.prefix))
             .arg(&[format!("i:{}", lease.slot), format!("l:{}", lease.slot)])
             .query_async(&mut self.conn.clone())
             .await?;
@@ -398,7 +398,7 @@ impl Runs {
         if !(0..=MAX_FENCE).contains(&fence.0) {
             return Err(Error::OutOfOrder("a fence is microseconds since 1970"));
         }
-        let mut call = script.key(self.record_key(run));
+        let mut call = script.key(run.stored_at(&self.prefix));
         call.arg(fence.0);
         Ok(call)
     }
@@ -409,10 +409,6 @@ impl Runs {
         let word = parts.next().ok_or(Error::Corrupt("empty reply"))?;
         let word = String::from_redis_value(word).map_err(|_| Error::Corrupt("reply"))?;
         Ok(Answer { word, parts })
-    }
-
-    fn record_key(&self, run: &RunKey) -> String {
-        format!("{}:{{{}}}:exec:{}", self.prefix, run.account.family(), run.execution)
     }
 
     fn leases_key(&self) -> String {
@@ -456,6 +452,7 @@ impl Answer {
     }
 }
 
-fn millis(duration: Duration) -> u64 {
+/// Whole milliseconds, as many as Lua's numbers hold exactly.
+pub(crate) fn millis(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX).min(1 << 52)
 }

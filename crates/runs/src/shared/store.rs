@@ -13,7 +13,8 @@ use super::record::{holder, seat_field, word_of};
 use super::scripts::SCRIPTS;
 use super::{Due, Ended, Fixed, Seat, SharedRecord};
 use crate::record::phase_word;
-use crate::{Error, Fence, RunKey, payload};
+use crate::runs::millis;
+use crate::{Error, Fence, payload};
 
 /// The record outlives the longest life of its sandbox by this much.
 const OUTLIVES: Duration = Duration::from_hours(1);
@@ -71,7 +72,7 @@ impl Shared {
         let key = self.key(&fixed.account, &fixed.sandbox).ok_or(Error::Corrupt("sandbox id"))?;
         let lives = u64::try_from(fixed.closes_at_ms.saturating_sub(fixed.created_at_ms));
         let ttl = Duration::from_millis(lives.unwrap_or_default()) + OUTLIVES;
-        let mut call = SCRIPTS.register.key(self.run_key(&fixed.opener()));
+        let mut call = SCRIPTS.register.key(fixed.opener().stored_at(&self.prefix));
         call.key(key).arg(fence.0).arg(SharedRecord::VERSION);
         call.arg(serde_json::to_string(fixed).map_err(|_| Error::Corrupt("shared sandbox"))?);
         call.arg(record.covers_ms).arg(record.held.nanos()).arg(record.lease_until_ms);
@@ -332,10 +333,6 @@ impl Shared {
         fits.then(|| format!("{}:{{{}}}:shared:{sandbox}", self.prefix, account.family()))
     }
 
-    fn run_key(&self, run: &RunKey) -> String {
-        format!("{}:{{{}}}:exec:{}", self.prefix, run.account.family(), run.execution)
-    }
-
     fn agenda_key(&self) -> String {
         format!("{}:shared", self.prefix)
     }
@@ -375,8 +372,4 @@ impl Answer {
             _ => Error::Corrupt("unknown reply"),
         }
     }
-}
-
-fn millis(duration: Duration) -> u64 {
-    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX).min(1 << 52)
 }
